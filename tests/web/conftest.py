@@ -36,7 +36,9 @@ class Served:
     """A server that runs in a thread."""
 
     def __init__(self, settings: WebSettings) -> None:
-        config = uvicorn.Config(web_app(settings, pretend), port=0, log_level="error", timeout_graceful_shutdown=1)
+        app = web_app(settings, pretend)
+        self.services = app.state.services
+        config = uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()

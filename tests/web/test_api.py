@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import json
+import socket
+import sqlite3
 import time
 
 import pytest
@@ -42,17 +44,22 @@ def test_a_plan_is_asked_for_followed_and_downloaded(serve):
 def test_a_plan_is_cancelled(serve):
     server = serve()
     plan_id = server.call("/v1/plans", {**ASKED, "fleet": "sleep 1000"}).json()["id"]
-    assert server.call(f"/v1/plans/{plan_id}", method="DELETE").json()["state"] == "cancelled"
+    assert server.call(f"/v1/plans/{plan_id}", method="DELETE").status == 409
+    assert server.call(f"/v1/plans/{plan_id}/cancel", {}).json()["state"] == "cancelled"
+    assert server.call(f"/v1/plans/{plan_id}/again", {"factor": 2.0}).status == 409
     assert server.call(f"/v1/plans/{plan_id}/report").status == 404
 
 
 def test_the_same_fleet_is_planned_again_for_more_traffic(serve):
     server = serve()
     plan_id = server.call("/v1/plans", {**ASKED, "traffic": 1.5}).json()["id"]
-    again = server.call(f"/v1/plans/{plan_id}/again", {"factor": 2.0}).json()["id"]
+    reply = server.call(f"/v1/plans/{plan_id}/again", {"factor": 2.0}).json()
+    again = reply["id"]
     assert again != plan_id
+    assert (reply["title"], reply["traffic"]) == ("adapters × 3", 3.0)
     assert ended(server, again)["state"] == "done"
-    assert server.call(f"/v1/plans/{plan_id}/again", {"factor": 0}).status == 422
+    for factor in (0, 1e-300, 99):
+        assert server.call(f"/v1/plans/{plan_id}/again", {"factor": factor}).status == 422
 
 
 def test_a_failure_names_the_field(serve):
@@ -65,6 +72,7 @@ def test_when_too_many_wait_the_next_one_is_refused(serve):
     server = serve(most_queued=2)
     replies = [server.call("/v1/plans", {**ASKED, "fleet": "sleep 1000"}) for _ in range(5)]
     assert [reply.status for reply in replies][-1] == 429
+    assert "too many plans wait" in replies[-1].json()["detail"]
     assert replies[-1].headers["retry-after"] == "30"
 
 
@@ -154,6 +162,83 @@ def test_a_report_runs_no_scripts_but_its_own():
     for script, allowed in (("\nown()\n", True), ('alert("not ours")', False)):
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         assert (digest in policy) == allowed
+
+
+def test_one_visitor_cannot_fill_the_queue(serve):
+    server = serve(most_queued_of_client=2)
+    own, other = {"X-Adaptwin-Client": "ann"}, {"X-Adaptwin-Client": "bob"}
+    replies = [server.call("/v1/plans", {**ASKED, "fleet": "sleep 1000"}, headers=own) for _ in range(5)]
+    assert replies[-1].status == 429
+    assert server.call("/v1/plans", {**ASKED, "fleet": "sleep 1000"}, headers=other).status == 202
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"fleet": "a", "profile": "x", "traffic": NaN}',
+        b'{"fleet": "a", "profile": "x", "traffic": 1e999}',
+        rb'{"fleet": "\ud800", "profile": "x"}',
+        rb'{"fleet": "a", "\ud800": 1}',
+        b"\xff\xfe",
+    ],
+)
+def test_values_that_are_no_json_or_no_text_are_refused(serve, body):
+    reply = serve().call("/v1/plans", body)
+    assert reply.status in (400, 422)
+    assert reply.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"fleet": [[0]] * 50_000},
+        {f"unknown-{place}": 1 for place in range(10_000)},
+        {"planning": {"constraints": {"apart": [[f"adapter-{place}" for place in range(20_000)]]}}},
+    ],
+)
+def test_all_but_the_text_of_a_fleet_must_be_small(serve, fields):
+    assert serve().call("/v1/plans", {**ASKED, **fields}).status == 413
+
+
+def test_large_fleets_are_taken(serve):
+    assert serve().call("/v1/plans", {**ASKED, "fleet": "quick " * 200_000}).status == 202
+
+
+def test_options_that_are_given_are_kept_although_they_are_the_defaults(serve):
+    server = serve()
+    plan_id = server.call("/v1/plans", {**ASKED, "planning": {"headroom": 0, "spare": 0}}).json()["id"]
+    assert server.services.store.request(plan_id)["planning"] == {"headroom": 0.0, "spare": 0}
+    assert server.call(f"/v1/plans/{plan_id}").json()["asked"]["headroom"] == 0.0
+
+
+def test_a_body_that_is_longer_than_it_says_is_too_large(serve):
+    server = serve(most_bytes=1000)
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        head = (
+            "POST /v1/plans HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n"
+        )
+        connection.sendall(head.encode() + b"800\r\n" + b" " * 0x800 + b"\r\n0\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_store_that_cannot_be_read_is_said(serve, monkeypatch):
+    server = serve()
+
+    def broken(*_):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(server.services.store, "_read", broken)
+    reply = server.call("/v1/plans")
+    assert reply.status == 503
+    assert "disk I/O error" in reply.json()["detail"]
+
+
+def test_health_says_when_no_plans_are_made(serve, monkeypatch):
+    server = serve()
+    assert server.call("/healthz").status == 200
+    monkeypatch.setattr(type(server.services.queue), "is_working", False)
+    assert server.call("/healthz").status == 503
 
 
 def test_large_requests_are_refused_whatever_length_they_state(serve):

@@ -1,12 +1,18 @@
 """The queue: fair turns, cancelling, and processes that die or take too long."""
 
+import sqlite3
+import tempfile
 import time
 
 import pytest
 from tests.web.pretended import pretend
 
+from adaptwin.web.job import Client
 from adaptwin.web.job_queue import JobQueue
 from adaptwin.web.job_store import JobStore
+from adaptwin.web.settings import WebSettings
+
+ABOUT = {"title": "a fleet"}
 
 PATIENCE = 60.0  # seconds; a process starts in less than one on a quiet machine
 
@@ -27,12 +33,13 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def queue_of(store):
+def queue_of(store, tmp_path):
     """Start a queue over the store."""
     queues = []
 
     def start(*, workers=1, most_seconds=PATIENCE):
-        queues.append(JobQueue(store, workers, most_seconds, pretend))
+        settings = WebSettings(tmp_path / "jobs.db", workers=workers, most_seconds=most_seconds)
+        queues.append(JobQueue(store, settings, pretend))
         queues[-1].start()
         return queues[-1]
 
@@ -47,9 +54,9 @@ def states(store, *names):
 
 def test_turns_go_round_the_clients(store, queue_of):
     for place in range(4):
-        store.add(f"ann-{place}", "ann", {"fleet": "quick"})
-    store.add("bob-0", "bob", {"fleet": "quick"})
-    store.add("cid-0", "cid", {"fleet": "quick"})
+        store.add(f"ann-{place}", Client("ann"), {"fleet": "quick"}, ABOUT)
+    store.add("bob-0", Client("bob"), {"fleet": "quick"}, ABOUT)
+    store.add("cid-0", Client("cid"), {"fleet": "quick"}, ABOUT)
     queue_of()
     until(lambda: store.counts() == {"done": 6})
     order = sorted(store.latest(6), key=lambda job: job.started)
@@ -57,10 +64,10 @@ def test_turns_go_round_the_clients(store, queue_of):
 
 
 def test_a_job_is_cancelled_while_it_runs_and_the_next_one_follows(store, queue_of):
-    store.add("long", "ann", {"fleet": "sleep 1000"})
+    store.add("long", Client("ann"), {"fleet": "sleep 1000"}, ABOUT)
     queue = queue_of()
     until(lambda: store.job("long").stage is not None)
-    store.add("next", "ann", {"fleet": "quick"})
+    store.add("next", Client("ann"), {"fleet": "quick"}, ABOUT)
     assert store.cancel("long")
     queue.wake()
     until(lambda: store.job("next").state == "done")
@@ -68,9 +75,9 @@ def test_a_job_is_cancelled_while_it_runs_and_the_next_one_follows(store, queue_
 
 
 def test_a_process_that_dies_takes_only_its_own_job_with_it(store, queue_of):
-    store.add("dies", "ann", {"fleet": "die"})
-    store.add("fails", "ann", {"fleet": "fail"})
-    store.add("next", "ann", {"fleet": "quick"})
+    store.add("dies", Client("ann"), {"fleet": "die"}, ABOUT)
+    store.add("fails", Client("ann"), {"fleet": "fail"}, ABOUT)
+    store.add("next", Client("ann"), {"fleet": "quick"}, ABOUT)
     queue_of()
     until(lambda: "queued" not in store.counts() and "running" not in store.counts())
     assert states(store, "dies", "fails", "next") == ["failed", "failed", "done"]
@@ -79,7 +86,7 @@ def test_a_process_that_dies_takes_only_its_own_job_with_it(store, queue_of):
 
 
 def test_a_job_that_takes_too_long_is_stopped(store, queue_of):
-    store.add("long", "ann", {"fleet": "sleep 1000"})
+    store.add("long", Client("ann"), {"fleet": "sleep 1000"}, ABOUT)
     queue_of(most_seconds=2.0)
     until(lambda: store.job("long").state == "failed")
     assert store.job("long").failure.kind == "limit"
@@ -87,10 +94,38 @@ def test_a_job_that_takes_too_long_is_stopped(store, queue_of):
 
 
 def test_what_runs_when_the_queue_closes_runs_again(store, queue_of, tmp_path):
-    store.add("long", "ann", {"fleet": "sleep 1000"})
+    store.add("long", Client("ann"), {"fleet": "sleep 1000"}, ABOUT)
     queue = queue_of()
     until(lambda: store.job("long").state == "running")
     queue.close()
+    store.close()
     again = JobStore(tmp_path / "jobs.db")
     assert again.job("long").state == "queued"
     again.close()
+
+
+def test_the_next_turn_comes_whatever_goes_wrong_with_the_store(store, queue_of, monkeypatch):
+    def broken(*_):
+        monkeypatch.undo()
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(store, "finish", broken)
+    store.add("first", Client("ann"), {"fleet": "quick"}, ABOUT)
+    store.add("next", Client("ann"), {"fleet": "quick"}, ABOUT)
+    queue = queue_of()
+    until(lambda: store.job("next").state == "done")
+    assert store.job("first").failure.kind == "fault"
+    assert queue.is_working
+
+
+def test_a_process_leaves_no_files_behind(store, queue_of, tmp_path, monkeypatch):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    store.add("long", Client("ann"), {"fleet": "write 1000"}, ABOUT)
+    queue = queue_of()
+    until(lambda: store.job("long").stage is not None)
+    assert list(folder.rglob("left"))
+    store.cancel("long")
+    queue.wake()
+    until(lambda: not list(folder.iterdir()))

@@ -1,12 +1,15 @@
 """Jobs in a file: states change in one direction only, and a restart loses nothing."""
 
+import random
 import sqlite3
 
 import pytest
 
 from adaptwin.errors import SpecError
-from adaptwin.web.job import Failure, Result, Stage
+from adaptwin.web.job import Client, Failure, Result, Stage
 from adaptwin.web.job_store import MOST_BEGUN, JobStore
+
+ANN, ABOUT = Client("127.0.0.1", "ann"), {"title": "a fleet"}
 
 
 @pytest.fixture
@@ -17,8 +20,9 @@ def store(tmp_path):
 
 
 def test_a_job_goes_from_queued_to_done(store):
-    added = store.add("a", "ann", {"fleet": "x"})
-    assert (added.state, added.request, added.stage) == ("queued", {"fleet": "x"}, None)
+    added = store.add("a", ANN, {"fleet": "x"}, ABOUT)
+    assert (added.state, added.about, added.stage) == ("queued", ABOUT, None)
+    assert store.request("a") == {"fleet": "x"}
     assert store.begin("a")
     assert not store.begin("a")
     store.at("a", Stage("packing", 1, 3))
@@ -31,7 +35,7 @@ def test_a_job_goes_from_queued_to_done(store):
 
 
 def test_what_has_ended_stays_as_it_is(store):
-    store.add("a", "ann", {})
+    store.add("a", ANN, {}, ABOUT)
     assert store.cancel("a")
     assert not store.begin("a")
     assert not store.finish("a", Result({}, "", ""))
@@ -42,16 +46,17 @@ def test_what_has_ended_stays_as_it_is(store):
 
 def test_jobs_that_ran_are_queued_again_after_a_restart_and_results_are_there(store, tmp_path):
     for name in ("done", "running", "waiting", "failed"):
-        store.add(name, "ann", {"fleet": name})
+        store.add(name, ANN, {"fleet": name}, ABOUT)
     for name in ("done", "running", "failed"):
         store.begin(name)
     store.finish("done", Result({"gpus": 1}, "plan", "page"))
     store.fail("failed", Failure("rate", "is wrong", "input"))
-    again = JobStore(tmp_path / "jobs.db")  # the other one is still open, as after kill -9
+    store.close()
+    again = JobStore(tmp_path / "jobs.db")
     assert {job.id: job.state for job in again.latest(10)} == {
         "done": "done", "running": "queued", "waiting": "queued", "failed": "failed",
     }  # fmt: skip
-    assert [job.id for job in again.queued()] == ["running", "waiting"]
+    assert [job.id for job in again.waiting()] == ["running", "waiting"]
     assert again.report("done") == "page"
     assert again.job("failed").failure == Failure("rate", "is wrong", "input")
     again.close()
@@ -59,9 +64,10 @@ def test_jobs_that_ran_are_queued_again_after_a_restart_and_results_are_there(st
 
 def test_turns_and_counts(store):
     for name in "abc":
-        store.add(name, "ann", {})
+        store.add(name, ANN, {}, ABOUT)
     assert [store.ahead_of(store.job(name)) for name in "abc"] == [0, 1, 2]
     assert store.counts() == {"queued": 3}
+    store.cancel("a")
     store.remove("a")
     assert store.job("a") is None
     assert [job.id for job in store.latest(1)] == ["c"]
@@ -81,22 +87,61 @@ def test_a_file_that_is_no_store_is_refused(tmp_path):
 
 
 def test_a_job_that_ended_its_server_a_few_times_is_not_begun_again(tmp_path):
-    JobStore(tmp_path / "jobs.db").add("a", "ann", {})
+    first = JobStore(tmp_path / "jobs.db")
+    first.add("a", ANN, {}, ABOUT)
+    first.close()
     for _ in range(MOST_BEGUN):
         store = JobStore(tmp_path / "jobs.db")
         assert store.job("a").state == "queued"
         assert store.begin("a")
         store.close()
-    job = JobStore(tmp_path / "jobs.db").job("a")
-    assert (job.state, job.failure.kind) == ("failed", "fault")
+    last = JobStore(tmp_path / "jobs.db")
+    assert (last.job("a").state, last.job("a").failure.kind) == ("failed", "fault")
+    last.close()
 
 
 def test_only_the_newest_that_have_ended_are_kept(store):
     for name in "abcd":
-        store.add(name, "ann", {})
+        store.add(name, ANN, {}, ABOUT)
     for name in "abc":
         store.begin(name)
         store.finish(name, Result({}, "plan", "page"))
     store.keep(2)
     assert [job.id for job in store.latest(9)] == ["d", "c", "b"]
     assert store.plan("a") is None
+
+
+def test_a_file_belongs_to_one_store(store, tmp_path):
+    with pytest.raises(SpecError, match="another server uses it"):
+        JobStore(tmp_path / "jobs.db")
+    store.add("a", ANN, {}, ABOUT)
+
+
+def test_what_was_asked_for_is_kept_for_plans_that_were_made(store):
+    for name in ("done", "failed", "cancelled"):
+        store.add(name, ANN, {"fleet": name}, ABOUT)
+        store.begin(name)
+    store.finish("done", Result({}, "plan", "page"))
+    store.fail("failed", Failure("", "why", "input"))
+    store.cancel("cancelled")
+    store.keep(10)
+    assert [store.request(name) for name in ("done", "failed", "cancelled")] == [{"fleet": "done"}, None, None]
+
+
+def test_the_file_becomes_smaller_when_jobs_are_forgotten(store, tmp_path):
+    noise = random.Random(0).randbytes(2_000_000).hex()
+    for name in "ab":
+        store.add(name, ANN, {"fleet": noise}, ABOUT)
+        store.cancel(name)
+    store.keep(10)
+    store.close()
+    assert (tmp_path / "jobs.db").stat().st_size < 500_000
+
+
+def test_only_what_has_ended_is_removed(store):
+    store.add("a", ANN, {}, ABOUT)
+    assert not store.remove("a")
+    store.begin("a")
+    store.finish("a", Result({}, "plan", "page"))
+    assert store.remove("a")
+    assert (store.job("a"), store.plan("a")) == (None, None)

@@ -1,9 +1,11 @@
 """Requests: what they mean, and that no file of this machine is reached by one."""
 
 import pytest
+from plotly.offline import get_plotlyjs
 
 from adaptwin.errors import SpecError
-from adaptwin.web.make_result import PLOTLY, make_result, whole_page
+from adaptwin.web.job import Order
+from adaptwin.web.make_result import make_result, whole_page
 from adaptwin.web.plan_request import PlanRequest, asked
 
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
@@ -68,6 +70,9 @@ def test_no_fleet_reaches_a_file(fleet, field):
         ({"fleet": CSV, "format": "csv", "gpu": "l40s", "model": "../config.json"}, "is not one of"),
         ({"fleet": CSV, "format": "csv", "gpu": "l40s"}, "needs model"),
         ({"fleet": CSV, "format": "csv", "profile": PROFILE, "gpu": "l40s", "model": "x"}, "together with gpu"),
+        ({"fleet": "adapters: 5"}, "adapters"),
+        ({"fleet": "adapters: [{name: a, rank: yes, rate: 1}]", "profile": PROFILE}, "can be read as true"),
+        ({"fleet": "adapters: [{name: a, rank: 010, rate: 1}]", "profile": PROFILE}, "can be read as"),
         ({"fleet": "!!python/object/apply:os.system ['true']"}, "fleet"),
         ({"fleet": "a: &a [1]\nadapters: " + "[*a" + ", *a" * 50 + "]"}, "fleet"),
     ],
@@ -92,12 +97,20 @@ def test_a_request_becomes_plans_their_page_and_figures():
         "price_per_hour": 2.0,
         "planning": {"currency": "EUR"},
     }
-    found = make_result(request, lambda *stage: stages.append(stage))
+    found = make_result(Order(request, MOST), lambda *stage: stages.append(stage))
     assert found.summary["gpus"] == 1
     assert found.summary["cost_per_hour"] == 2.0
     assert found.summary["plans"][0]["safe"] == "yes"
     assert found.plan.startswith("options:")
     assert len(found.report) < 300_000
-    assert whole_page(found.report).count(PLOTLY) == 0
+    assert get_plotlyjs() in whole_page(found.report)
     assert "2.00 EUR" in found.report
     assert stages
+
+
+def test_a_name_like_the_place_of_the_library_does_no_harm():
+    fleet = 'name,rank,rate\n/* plotly */,8,0.5\n"<script type=""text/plain"" id=""plotly""></script>",8,0.5\n'
+    found = make_result(Order({"fleet": fleet, "format": "csv", "profile": PROFILE}, MOST), lambda *_: None)
+    page = whole_page(found.report)
+    assert page.count(get_plotlyjs()) == 1
+    assert f'<script type="text/plain" id="plotly">{get_plotlyjs()}</script>' in page

@@ -38,9 +38,13 @@ class Constraints(Spec):
                 (server, one), (elsewhere, other) = list(pinned.items())[:2]
                 how = f"{one!r} is pinned to {server} and {other!r} to {elsewhere}"
                 raise ValueError(f"pinned: {how}, but they must be together")
-        for one, other in self._apart_pairs():
-            if group_of.get(one, one) == group_of.get(other, other):
-                raise ValueError(f"apart: {one!r} and {other!r} {self._why_together(one, other)}")
+        for group in self.apart:
+            first: dict[str, str] = {}
+            for name in group:
+                head = group_of.get(name, name)
+                if (before := first.get(head)) is not None:
+                    raise ValueError(f"apart: {before!r} and {name!r} {self._why_together(before, name)}")
+                first[head] = name
         return self
 
     def _why_together(self, one: str, other: str) -> str:

@@ -1,22 +1,27 @@
 """The web app: the API, and the pages that use it."""
 
 import importlib.metadata
+import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from adaptwin.errors import SpecError
 from adaptwin.profile.profile import shipped_profiles
+from adaptwin.visible import visible
 from adaptwin.web import other_api, page_files, plans_api, sign_in
 from adaptwin.web.guard import Guard
 from adaptwin.web.job_process import make_plans
-from adaptwin.web.job_queue import Work
 from adaptwin.web.services import Services
 from adaptwin.web.settings import WebSettings
 from adaptwin.web.simulation_request import SimulationRequest, simulated
+from adaptwin.web.worker import Work
+
+_MOST_ERRORS = 20  # of a request that are said
 
 
 def web_app(settings: WebSettings, work: Work = make_plans) -> FastAPI:
@@ -53,6 +58,8 @@ def web_app(settings: WebSettings, work: Work = make_plans) -> FastAPI:
     app.include_router(page_files.router)
     app.include_router(sign_in.router)
     app.add_exception_handler(SpecError, _wrong_input)
+    app.add_exception_handler(RequestValidationError, _wrong_request)
+    app.add_exception_handler(sqlite3.Error, _no_store)
     app.add_middleware(Guard, token=settings.token, most_bytes=settings.most_bytes, hosts=settings.hosts)
     return app
 
@@ -64,5 +71,23 @@ def _be_quick() -> None:
 
 async def _wrong_input(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SpecError)
-    place = {"loc": ["body", *error.field.split(".")], "msg": error.message, "type": "value_error"}
-    return JSONResponse({"detail": [place]}, 422)
+    return _refusal([(["body", *error.field.split(".")], error.message, "value_error")])
+
+
+async def _wrong_request(_: Request, error: Exception) -> JSONResponse:
+    """Say what is wrong, without the values, which may be anything."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[:_MOST_ERRORS]
+    return _refusal([(each["loc"], each["msg"].removeprefix("Value error, "), each["type"]) for each in first])
+
+
+def _refusal(errors: Iterable[tuple[Sequence[str | int], str, str]]) -> JSONResponse:
+    details = [
+        {"loc": [visible(part) if isinstance(part, str) else part for part in loc], "msg": visible(msg), "type": kind}
+        for loc, msg, kind in errors
+    ]
+    return JSONResponse({"detail": details}, 422)
+
+
+async def _no_store(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": f"the plans cannot be kept at present: {error}"}, 503, {"Retry-After": "5"})

@@ -1,7 +1,9 @@
 """Guard: what every request goes through - where it comes from, its size, its token - and what every answer carries."""
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -13,6 +15,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 SIGN_IN = "/sign-in"
 OPEN_PATHS = ("/healthz", SIGN_IN, "/pages/app.css")  # need no token
 COOKIE = "token"
+LONG_PATH = "/v1/plans"  # whose requests hold a fleet
+_MOST_BYTES = 50_000  # of all others
+_PATIENCE = 30.0  # seconds between two parts of a body
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
@@ -26,8 +31,8 @@ _HEADERS = (
 )
 
 
-class _TooLargeError(Exception):
-    """The body of a request is longer than allowed."""
+class _RefusedError(Exception):
+    """The body of a request is longer than allowed, or comes too slowly."""
 
 
 class Guard:
@@ -55,25 +60,36 @@ class Guard:
             else:
                 bearer = ((b"www-authenticate", b"Bearer"),)
                 await _refuse(send, 401, "a token is needed: Authorization: Bearer ...", bearer)
-        elif not length.isdigit() or int(length) > self._most_bytes:
-            await _refuse(send, 413, self._too_large)
+        elif not length.isdigit() or int(length) > self._limit(scope):
+            await _refuse(send, 413, self._too_large(scope))
         else:
             await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the app answer, as long as the body is short enough; the length that a client states need not be true."""
-        read, has_answered = 0, False
+        """Let the app answer, as long as the body is short and quick; the length that a client states need not be true.
+
+        What the app says of a body that was refused, it says of another one: it is not sent.
+        """
+        read, is_whole, has_answered, refusal = 0, False, False, None
 
         async def counted() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, is_whole, refusal
+            try:
+                message = await asyncio.wait_for(receive(), None if is_whole else _PATIENCE)
+            except TimeoutError:
+                refusal = 408, f"the body of a request must not pause for over {_PATIENCE:.0f} s"
+                raise _RefusedError from None
             read += len(message.get("body", b""))
-            if read > self._most_bytes:
-                raise _TooLargeError
+            is_whole = not message.get("more_body", False)
+            if read > self._limit(scope):
+                refusal = 413, self._too_large(scope)
+                raise _RefusedError
             return message
 
         async def with_headers(message: Message) -> None:
             nonlocal has_answered
+            if refusal is not None:
+                return
             if message["type"] == "http.response.start":
                 has_answered = True
                 own = {name for name, _ in message["headers"]}
@@ -81,15 +97,16 @@ class Guard:
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
-        try:
+        with suppress(_RefusedError):
             await self._app(scope, counted, with_headers)
-        except _TooLargeError:
-            if not has_answered:
-                await _refuse(send, 413, self._too_large)
+        if refusal is not None and not has_answered:
+            await _refuse(send, *refusal)
 
-    @property
-    def _too_large(self) -> str:
-        return f"a request may have {self._most_bytes:,} bytes at most"
+    def _limit(self, scope: Scope) -> int:
+        return self._most_bytes if scope["path"] == LONG_PATH else min(self._most_bytes, _MOST_BYTES)
+
+    def _too_large(self, scope: Scope) -> str:
+        return f"this request may have {self._limit(scope):,} bytes at most"
 
     def _from_elsewhere(self, headers: dict[bytes, bytes]) -> str | None:
         """Return what is wrong with where a request comes from: a page of another site may not make a browser ask."""
@@ -104,7 +121,8 @@ class Guard:
     def _is_allowed(self, headers: dict[bytes, bytes]) -> bool:
         if self._token is None:
             return True
-        given = headers.get(b"authorization", b"").removeprefix(b"Bearer ").strip()
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        given = given.strip() if scheme.lower() == b"bearer" else b""
         cookies = dict(part.strip().partition(b"=")[::2] for part in headers.get(b"cookie", b"").split(b";"))
         return any(is_token(each, self._token) for each in (given, cookies.get(COOKIE.encode(), b"")))
 
@@ -126,7 +144,12 @@ async def _refuse(send: Send, status: int, message: str, headers: tuple[tuple[by
         {
             "type": "http.response.start",
             "status": status,
-            "headers": [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers],
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+                *_HEADERS,
+                *headers,
+            ],
         }
     )
     await send({"type": "http.response.body", "body": body})

@@ -23,19 +23,40 @@ class Failure(NamedTuple):
     kind: Literal["input", "infeasible", "limit", "fault"]
 
 
+class Client(NamedTuple):
+    """Who asks: the address, and the visitor among those of an address."""
+
+    address: str
+    visitor: str = ""
+
+
 class Job(NamedTuple):
-    """A job. Times are in seconds since 1970; `request` and `summary` are plain data."""
+    """A job. Times are in seconds since 1970; `about` says in plain data what was asked for, but not the fleet."""
 
     id: str
-    client: str  # whose turn it is
     state: State
     created: float
     started: float | None
     ended: float | None
-    request: dict[str, Any]
+    about: dict[str, Any]
     stage: Stage | None
     failure: Failure | None
     summary: dict[str, Any] | None  # of a job that is done
+
+
+class Waiting(NamedTuple):
+    """A job that waits: whose it is, and since when."""
+
+    id: str
+    client: Client
+    created: float
+
+
+class Order(NamedTuple):
+    """What a process gets to do."""
+
+    request: dict[str, Any]
+    most_adapters: int
 
 
 class Result(NamedTuple):

@@ -2,7 +2,7 @@
 
 import math
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 
 from plotly.offline import get_plotlyjs
 
@@ -15,31 +15,29 @@ from adaptwin.report.plan.page import PageOrigin
 from adaptwin.report.plan.plans_page import plans_report
 from adaptwin.report.plan.safety import safety
 from adaptwin.spec import dump_yaml
-from adaptwin.web.job import Result
-from adaptwin.web.plan_request import PlanRequest, asked
+from adaptwin.web.job import Order, Result
+from adaptwin.web.plan_request import PlanRequest, asked, titled
 
-PLOTLY = "/* plotly */"  # stands for the library in a page that is kept
-
-
-class Limits(NamedTuple):
-    """What a server plans at most."""
-
-    adapters: int = 20_000
-    seconds: float = 900.0
+_LIBRARY = '<script type="text/plain" id="plotly">{}</script>'  # of a page; no name of a user can look like it
 
 
-def make_result(request: dict[str, Any], progress: Progress, most_adapters: int = Limits().adapters) -> Result:
-    """Return the plans of a request, given as plain data, with their page; raises what `plan_fleet` raises."""
-    meant = asked(PlanRequest.parse(request), most_adapters)
+def make_result(order: Order, progress: Progress) -> Result:
+    """Return the plans of a request, with their page; raises what `plan_fleet` raises."""
+    request = PlanRequest.parse(order.request, file="request")
+    meant = asked(request, order.most_adapters)
     plans = plan_fleet(meant.fleet, meant.profiles, meant.overrides, seed=meant.seed, progress=progress)
     briefings = [make_briefing(plan, progress=progress) for plan in plans.plans]
-    page = plans_report(plans, briefing=briefings, origin=PageOrigin("plan.yaml", date.today().isoformat()))
-    return Result(_summary(plans), dump_yaml(plans.file_form()), page.replace(get_plotlyjs(), PLOTLY))
+    page = plans_report(plans, briefing=briefings, origin=PageOrigin(titled(request), date.today().isoformat()))
+    return Result(_summary(plans), dump_yaml(plans.file_form()), page.replace(_whole_library(), _LIBRARY.format("")))
 
 
 def whole_page(kept: str) -> str:
     """Return a page that was kept with the library that draws its figures."""
-    return kept.replace(PLOTLY, get_plotlyjs(), 1)
+    return kept.replace(_LIBRARY.format(""), _whole_library(), 1)
+
+
+def _whole_library() -> str:
+    return _LIBRARY.format(get_plotlyjs())
 
 
 def _summary(plans: Plans) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """The rest of the API: simulations of one server, what there is to choose from, health and metrics."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException
 from fastapi.responses import PlainTextResponse
 
-from adaptwin.errors import SpecError
 from adaptwin.export.registry import STACKS
 from adaptwin.placement.objectives.registry import OBJECTIVES
 from adaptwin.profile.hardware.gpu import load_gpu, shipped_gpus
@@ -25,18 +25,15 @@ Used = Annotated[Services, Depends(services_of)]
     tags=["simulations"],
     responses={422: {"description": "what is wrong"}, 503: {"description": "busy"}},
 )
-def simulate_one_server(asked: SimulationRequest, services: Used) -> SimulationAnswer:
+async def simulate_one_server(asked: SimulationRequest, services: Used) -> SimulationAnswer:
     """Simulate one server under synthetic traffic; the answer takes some tens of milliseconds."""
-    if not services.simulations.acquire(timeout=5.0):
+    if services.simulations >= services.settings.most_waiting_simulations:
         raise HTTPException(503, "too many simulations run already", headers={"Retry-After": "1"})
+    services.simulations += 1
     try:
-        return simulated(asked)
-    except SpecError as error:
-        raise HTTPException(
-            422, [{"loc": ["body", error.field], "msg": error.message, "type": "value_error"}]
-        ) from None
+        return await asyncio.get_running_loop().run_in_executor(services.simulators, simulated, asked)
     finally:
-        services.simulations.release()
+        services.simulations -= 1
 
 
 @router.get("/v1/profiles", tags=["choices"])
@@ -80,10 +77,12 @@ def list_stacks() -> list[str]:
     return list(STACKS)
 
 
-@router.get("/healthz", tags=["operations"])
+@router.get("/healthz", tags=["operations"], responses={503: {"description": "no plans are made"}})
 def health(services: Used) -> dict[str, str]:
-    """Say that the server and its store answer."""
-    services.store.counts()
+    """Say that plans are made, and that the store can be written."""
+    services.store.require_writable()
+    if not services.queue.is_working:
+        raise HTTPException(503, "no plans are made: the server must be started again")
     return {"status": "ok"}
 
 

@@ -14,13 +14,14 @@ from adaptwin.plan.options import PlanOptions
 from adaptwin.plan.served_adapters import require_servable
 from adaptwin.profile.hardware.gpu import shipped_gpus
 from adaptwin.profile.hardware.model_config import shipped_models
-from adaptwin.profile.profile import Profile, shipped_profiles
+from adaptwin.profile.profile import Profile, load_profile, shipped_profiles
 from adaptwin.profile.profile_source import DerivedProfile, ProfileSource
 from adaptwin.spec import Line, Spec, read_mapping
 from adaptwin.twin.verdict import require_long_enough
 from adaptwin.web.truth_values import require_no_truth_values
 from adaptwin.workload.sources.adapters_csv import read_adapters_csv
 from adaptwin.workload.sources.logged_adapters import AdapterRanks, log_window
+from adaptwin.workload.sources.request_log.columns import TimeUnit
 from adaptwin.workload.sources.request_log.request_log import read_request_log
 from adaptwin.workload.workload import Workload
 
@@ -38,8 +39,12 @@ class PlanRequest(Spec):
         description="the text of a fleet file (YAML or JSON), of a CSV of adapters, or of a log of requests",
     )
     format: Format = Field(default="yaml", description="form of the fleet: yaml, which JSON is too, csv, or log")
+    title: Line | None = Field(default=None, max_length=120, description="name of the plan, such as that of the file")
     rank: int | None = Field(default=None, ge=1, le=512, description="rank of all adapters in a log, which needs it")
     base_model: Line | None = Field(default=None, description="name in a log that stands for the base model")
+    time_unit: TimeUnit | None = Field(
+        default=None, description="unit of the times in a log: s, ms, us or ns; None: as it can be seen from them"
+    )
     profile: Line | None = Field(
         default=None, description="shipped profile to plan for; None: those that the fleet names, or `gpu` and `model`"
     )
@@ -72,6 +77,29 @@ class PlanRequest(Spec):
         if self.gpu and self.profile:
             raise ValueError("profile: is given together with gpu; name one of them")
         return self
+
+
+def titled(request: PlanRequest) -> str:
+    """Return the name of a plan, with the factor on its traffic if there is one."""
+    title = request.title or "adapters"
+    return title if request.traffic == 1.0 else f"{title} × {request.traffic:g}"
+
+
+def about(request: PlanRequest) -> dict[str, Any]:
+    """Return what was asked for as plain data, but not the fleet."""
+    planning = request.planning
+    hardware = f"{request.gpu}, {request.model} (derived)" if request.gpu else request.profile
+    if request.profile in shipped_profiles():
+        profile = load_profile(request.profile or "")
+        hardware = f"{profile.server_hardware}, {profile.model.name}"
+    named = ("objective", "headroom", "spare", "ttft_p99", "itl_p99", "gpus", "currency")
+    given = planning.model_fields_set if planning else ()
+    return {
+        "title": titled(request),
+        "traffic": request.traffic,
+        "hardware": hardware,
+        "asked": {name: getattr(planning, name) if name in given else None for name in named},
+    }
 
 
 class Asked(NamedTuple):
@@ -112,9 +140,8 @@ def _fleet(request: PlanRequest, place: Path) -> Fleet:
             return Fleet(adapters=read_adapters_csv(place))
         if request.format == "log":
             return _fleet_of_log(request, place)
-        fields = read_mapping(place)
-        _require_no_files(fields)
-        fleet = Fleet.parse(fields)
+        _require_no_files(read_mapping(place))
+        fleet = Fleet.read(place)
     except SpecError as error:
         raise SpecError(error.message, error.field, "fleet") from None
     if not fleet.adapters:
@@ -125,7 +152,8 @@ def _fleet(request: PlanRequest, place: Path) -> Fleet:
 def _fleet_of_log(request: PlanRequest, place: Path) -> Fleet:
     """Return the fleet of the busiest hour of a log."""
     bases = (request.base_model,) if request.base_model else ()
-    window = log_window(read_request_log([place]), AdapterRanks(rank=request.rank, base_models=bases))
+    log = read_request_log([place], time_unit=request.time_unit)
+    window = log_window(log, AdapterRanks(rank=request.rank, base_models=bases))
     workload = window.workload()
     return Fleet(**{name: getattr(workload, name) for name in Workload.model_fields})
 
@@ -135,7 +163,8 @@ def _require_no_files(fields: Mapping[str, Any]) -> None:
     if fields.get("rates_over_time") is not None:
         raise SpecError("names a file, which a fleet that is sent here cannot", "rates_over_time")
     adapters = fields.get("adapters")
-    places = [("arrivals", fields), *((f"adapters[{i}].arrivals", each) for i, each in enumerate(adapters or ()))]
+    rows = adapters if isinstance(adapters, list | tuple) else ()
+    places = [("arrivals", fields), *((f"adapters[{i}].arrivals", each) for i, each in enumerate(rows))]
     for field, holder in places:
         arrivals = holder.get("arrivals") if isinstance(holder, Mapping) else None
         if isinstance(arrivals, str) and arrivals.strip().startswith("rates:"):

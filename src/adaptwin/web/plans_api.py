@@ -18,18 +18,20 @@ from adaptwin.export.registry import STACKS
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
 from adaptwin.spec import Spec
-from adaptwin.web.job import Job
+from adaptwin.web.job import Job, State
 from adaptwin.web.make_result import whole_page
-from adaptwin.web.plan_request import PlanRequest
+from adaptwin.web.plan_request import PlanRequest, about
 from adaptwin.web.report_policy import policy_of_report
+from adaptwin.web.request_size import SmallButForTheFleet
 from adaptwin.web.services import Services, services_of
 from adaptwin.web.truth_values import require_no_truth_values
 from adaptwin.web.views import JobView, has_ended, job_view
 
 MOST_LISTED = 100
 _FOLLOW_EVERY = 0.25  # seconds between looks at a job that is followed
+_SPEAK_EVERY = 15.0  # seconds after which a stream says that it is still there
 
-router = APIRouter(prefix="/v1/plans", tags=["plans"])
+router = APIRouter(prefix="/v1/plans", tags=["plans"], route_class=SmallButForTheFleet)
 Used = Annotated[Services, Depends(services_of)]
 
 
@@ -48,10 +50,13 @@ Known = Annotated[Job, Depends(_job)]
 )
 def ask_for_a_plan(asked: PlanRequest, request: Request, services: Used) -> JobView:
     """Ask for a plan. It is queued; `GET /v1/plans/{id}` says how far it is."""
-    if services.store.counts().get("queued", 0) >= services.settings.most_queued:
-        raise HTTPException(429, "too many plans wait already: try again later", headers={"Retry-After": "30"})
-    plain = asked.model_dump(mode="json", exclude_defaults=True)
-    job = services.store.add(secrets.token_urlsafe(9), services.client_of(request), plain)
+    client, waiting = services.client_of(request), services.store.waiting()
+    own = sum(job.client == client for job in waiting)
+    if len(waiting) >= services.settings.most_queued or own >= services.settings.most_queued_of_client:
+        whose = "of yours " if own >= services.settings.most_queued_of_client else ""
+        raise HTTPException(429, f"too many plans {whose}wait already: try again later", headers={"Retry-After": "30"})
+    plain = asked.model_dump(mode="json", exclude_unset=True)
+    job = services.store.add(secrets.token_urlsafe(9), client, plain, about(asked))
     services.queue.wake()
     return job_view(job, services.ahead_of(job))
 
@@ -59,7 +64,7 @@ def ask_for_a_plan(asked: PlanRequest, request: Request, services: Used) -> JobV
 class MoreTrafficRequest(Spec):
     """A plan that exists, for other traffic."""
 
-    factor: float = Field(gt=0, le=100, allow_inf_nan=False, description="factor on all traffic of the plan")
+    factor: float = Field(ge=0.01, le=100, allow_inf_nan=False, description="factor on all traffic of the plan")
 
     @model_validator(mode="before")
     @classmethod
@@ -67,17 +72,26 @@ class MoreTrafficRequest(Spec):
         return require_no_truth_values(fields, cls)
 
 
-@router.post("/{plan_id}/again", status_code=202, responses={404: {"description": "there is no such plan"}})
+@router.post(
+    "/{plan_id}/again",
+    status_code=202,
+    responses={404: {"description": "there is no such plan"}, 409: {"description": "it was not made"}},
+)
 def plan_for_more_traffic(job: Known, asked: MoreTrafficRequest, request: Request, services: Used) -> JobView:
     """Ask for a plan of the same fleet with all its traffic multiplied by a factor."""
-    traffic = PlanRequest.parse(job.request).traffic * asked.factor
-    return ask_for_a_plan(PlanRequest.parse({**job.request, "traffic": traffic}), request, services)
+    known = services.store.request(job.id)
+    if known is None:
+        raise HTTPException(409, "what was asked for is not kept, because no plan was made")
+    traffic = PlanRequest.parse(known, file="request").traffic * asked.factor
+    return ask_for_a_plan(PlanRequest.parse({**known, "traffic": traffic}, file="request"), request, services)
 
 
 @router.get("")
-def list_plans(services: Used, most: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 20) -> list[JobView]:
-    """List the newest plans that were asked for, the last one first."""
-    return [job_view(job, services.ahead_of(job)) for job in services.store.latest(most)]
+def list_plans(
+    services: Used, most: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 20, state: State | None = None
+) -> list[JobView]:
+    """List the newest plans that were asked for, in this state if one is given, the last one first."""
+    return [job_view(job, services.ahead_of(job)) for job in services.store.latest(most, state)]
 
 
 @router.get("/{plan_id}", responses={404: {"description": "there is no such plan"}})
@@ -86,14 +100,24 @@ def follow_a_plan(job: Known, services: Used) -> JobView:
     return job_view(job, services.ahead_of(job))
 
 
-@router.delete("/{plan_id}", responses={404: {"description": "there is no such plan"}})
-def cancel_or_remove(job: Known, services: Used) -> JobView:
-    """Cancel a plan that waits or is made; remove one that has ended."""
+@router.post("/{plan_id}/cancel", responses={404: {"description": "there is no such plan"}})
+def cancel_a_plan(job: Known, services: Used) -> JobView:
+    """Cancel a plan that waits or is made; one that has ended stays as it is."""
     if services.store.cancel(job.id):
         services.queue.wake()
-    else:
-        services.store.remove(job.id)
+        services.store.keep(services.settings.most_kept)
     return job_view(services.store.job(job.id) or job)
+
+
+@router.delete(
+    "/{plan_id}",
+    responses={404: {"description": "there is no such plan"}, 409: {"description": "it waits or is made"}},
+)
+def remove_a_plan(job: Known, services: Used) -> JobView:
+    """Remove a plan that has ended."""
+    if not services.store.remove(job.id):
+        raise HTTPException(409, "the plan waits or is made: cancel it first")
+    return job_view(job)
 
 
 @router.get(
@@ -109,7 +133,7 @@ async def events(plan_id: str, services: Used) -> StreamingResponse:
 
 
 async def _changes(plan_id: str, services: Services) -> AsyncIterator[str]:
-    last = ""
+    last, silent = "", 0.0
     while not services.is_closing:
         job = await asyncio.to_thread(services.store.job, plan_id)
         if job is None:
@@ -117,10 +141,14 @@ async def _changes(plan_id: str, services: Services) -> AsyncIterator[str]:
         ahead = await asyncio.to_thread(services.ahead_of, job)
         text = job_view(job, ahead).model_dump_json()
         if text != last:
-            last = text
+            last, silent = text, 0.0
             yield f"data: {text}\n\n"
+        elif silent >= _SPEAK_EVERY:
+            silent = 0.0
+            yield ":\n\n"
         if has_ended(job):
             return
+        silent += _FOLLOW_EVERY
         await asyncio.sleep(_FOLLOW_EVERY)
 
 

@@ -1,39 +1,43 @@
 """Services: what the parts of the API share."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from fastapi import Request
 
-from adaptwin.web.job import Job
+from adaptwin.web.job import Client, Job
 from adaptwin.web.job_process import make_plans
-from adaptwin.web.job_queue import JobQueue, Work
+from adaptwin.web.job_queue import JobQueue
 from adaptwin.web.job_store import JobStore
 from adaptwin.web.settings import WebSettings
+from adaptwin.web.worker import Work
 
 
 class Services:
-    """The store and the queue of jobs, and the settings of the server."""
+    """The store and the queue of jobs, threads that simulate, and the settings of the server."""
 
     def __init__(self, settings: WebSettings, work: Work = make_plans) -> None:
         """Open the store; `work` is done by the processes of the queue. Raises `SpecError`."""
         self.settings = settings
         self.store = JobStore(settings.database)
-        self.queue = JobQueue(self.store, settings.workers, settings.most_seconds, work, settings.most_kept)
-        self.simulations = threading.BoundedSemaphore(settings.most_simulations)
+        self.queue = JobQueue(self.store, settings, work)
+        self.simulators = ThreadPoolExecutor(settings.most_simulations, "simulating")
+        self.simulations = 0  # that run or wait
         self.is_closing = False
 
     def ahead_of(self, job: Job) -> int:
         """Return how many jobs were queued before a job and still wait."""
         return self.store.ahead_of(job) if job.state == "queued" else 0
 
-    def client_of(self, request: Request) -> str:
-        """Return who asks, for turns: the visitor of the page, or else the address."""
-        return request.headers.get("x-adaptwin-client", "")[:64] or (request.client.host if request.client else "")
+    def client_of(self, request: Request) -> Client:
+        """Return who asks, for turns: the address, and the visitor that the page names."""
+        visitor = request.headers.get("x-adaptwin-client", "")[:64]
+        return Client(request.client.host if request.client else "", visitor)
 
     def close(self) -> None:
         """Stop the queue, and close the store."""
         self.is_closing = True
         self.queue.close()
+        self.simulators.shutdown(cancel_futures=True)
         self.store.close()
 
 

@@ -14,6 +14,8 @@ class WebSettings(NamedTuple):
     most_bytes: int = 10_000_000  # of a request
     most_seconds: float = 900.0  # of planning
     most_queued: int = 200  # jobs that wait
+    most_queued_of_client: int = 20  # of them, of one visitor
     most_kept: int = 1000  # plans that have ended
     hosts: tuple[str, ...] | None = None  # names that a request may call this server by; None: any
     most_simulations: int = 2  # at once
+    most_waiting_simulations: int = 20

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from adaptwin.errors import OutOfMemory, SpecError, not_one_of
 from adaptwin.profile.profile import load_profile, shipped_profiles
+from adaptwin.report.style.assumptions import extrapolated_sentence
 from adaptwin.spec import Line, Spec
 from adaptwin.twin.run import Run
 from adaptwin.twin.server import Server, server_rank
@@ -16,6 +17,7 @@ from adaptwin.workload.sources.adapters_csv import lengths_of_means
 from adaptwin.workload.sources.synthetic import synthesize
 
 MOST_TOKENS = 3e7  # of one simulation, so that it takes about a second at most
+MOST_REQUESTS = 50_000  # of one simulation
 
 
 class SimulationRequest(Spec):
@@ -61,7 +63,7 @@ class SimulationAnswer(Spec):
     mean_waiting: float = Field(default=0.0, description="waiting requests, mean over time")
     starved: int = Field(default=0, description="adapters that are starved or backlogged")
     assumptions: tuple[str, ...] = Field(default=(), description="what the figures assume, in words")
-    extrapolated: bool = Field(default=False, description="whether the server differs from those that were measured")
+    extrapolations: tuple[str, ...] = Field(default=(), description="in what it differs from those that were measured")
 
 
 def simulated(request: SimulationRequest) -> SimulationAnswer:
@@ -71,6 +73,8 @@ def simulated(request: SimulationRequest) -> SimulationAnswer:
     tokens = request.rate * request.duration * (request.prompt + request.answer)
     if tokens > MOST_TOKENS:
         raise SpecError(f"{tokens:,.0f} tokens in all are too many; allowed: up to {MOST_TOKENS:,.0f}", "duration")
+    if (requests := request.rate * request.duration) > MOST_REQUESTS:
+        raise SpecError(f"{requests:,.0f} requests in all are too many; allowed: up to {MOST_REQUESTS:,}", "rate")
     profile = load_profile(request.profile)
     workload = synthesize(
         adapters=request.adapters,
@@ -105,7 +109,7 @@ def _answer_of(run: Run) -> SimulationAnswer:
         mean_waiting=run.mean_waiting,
         starved=sum(verdict in ("starved", "backlogged") for verdict in run.adapters["verdict"]),
         assumptions=run.assumptions,
-        extrapolated=bool(run.extrapolations),
+        extrapolations=tuple(filter(None, [extrapolated_sentence({"server": run.extrapolations})])),
     )
 
 

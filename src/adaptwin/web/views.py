@@ -30,6 +30,10 @@ class JobView(Spec):
     id: str = Field(description="name of the job")
     state: State = Field(description="queued, running, done, failed or cancelled")
     ahead: int = Field(default=0, description="jobs that were queued before it and still wait")
+    title: str = Field(description="name of the plan, with the factor on its traffic if there is one")
+    traffic: float = Field(default=1.0, description="factor on all traffic")
+    hardware: str | None = Field(default=None, description="GPU and model that were asked for; None: the fleet's")
+    asked: dict[str, Any] = Field(default_factory=dict, description="options of the plan; None: the fleet's")
     created: float = Field(description="when it was asked for")
     started: float | None = Field(default=None, description="when it began")
     ended: float | None = Field(default=None, description="when it ended")
@@ -44,6 +48,7 @@ def job_view(job: Job, ahead: int = 0) -> JobView:
         id=job.id,
         state=job.state,
         ahead=ahead,
+        **job.about,
         created=job.created,
         started=job.started,
         ended=job.ended,

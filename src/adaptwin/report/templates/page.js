@@ -9,6 +9,7 @@
   // The courses over time are flatter there, and no figure is higher than a sheet.
   const printHeight = (box) => Math.min(840, drawn.figures[box.id].layout.height * (box.closest("details > figure") ? 0.6 : 1));
   const mostRows = matchMedia("(max-width: 56rem)").matches ? 25 : 100; // of adapters, until all are asked for
+  const finished = new Set(); // figures that are drawn; one that is being drawn has no size yet
   let printing = false;
   document.documentElement.classList.add("script");
   const look = () => (dark.matches && !printing ? drawn.dark : drawn.light);
@@ -27,10 +28,15 @@
     // A finger on a figure should scroll the page, not zoom the figure.
     const dragmode = touch ? false : "zoom";
     const width = printing ? { width: printWidth(box), height: printHeight(box) } : {};
-    Plotly.newPlot(box, data, { ...layout, ...width, dragmode, template: look() }, { displayModeBar: false, responsive: true });
+    const isForPrint = printing;
+    Plotly.newPlot(box, data, { ...layout, ...width, dragmode, template: look() }, { displayModeBar: false, responsive: true })
+      .then(() => {
+        finished.add(box);
+        if (printing !== isForPrint) redraw();
+      });
   };
   const redraw = () => {
-    for (const box of document.querySelectorAll(".js-plotly-plot")) {
+    for (const box of finished) {
       const { height } = drawn.figures[box.id].layout;
       const size = printing
         ? { width: printWidth(box), height: printHeight(box), autosize: false }

@@ -17,20 +17,31 @@ export class Refusal extends Error {
 export async function call(path, { method = "GET", body, signal } = {}) {
   const headers = { "X-Adaptwin-Client": client };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal });
+  const response = await answerTo(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal });
   if (response.ok) return response.json();
-  if (response.status === 401) location.assign("/sign-in");
+  if (response.status === 401) {
+    location.assign("/sign-in");
+    throw new Refusal("You are not signed in any more.");
+  }
   const { detail } = await response.json().catch(() => ({ detail: response.statusText }));
   if (typeof detail === "string") throw new Refusal(detail);
-  throw new Refusal(detail.map(inWords).join("; "), fieldOf(detail[0]));
+  const [first, ...others] = detail;
+  throw new Refusal([messageOf(first), ...others.map((each) => withField(fieldOf(each), messageOf(each)))].join("; "), fieldOf(first));
+}
+
+async function answerTo(path, asked) {
+  try {
+    return await fetch(path, asked);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refusal("The server does not answer. Is it running, and is the network there?");
+  }
 }
 
 const fieldOf = ({ loc }) => loc.filter((part) => part !== "body" && part !== "").join(".");
+const messageOf = ({ msg }) => msg.replace(/^Value error, /, "");
 
-function inWords(wrong) {
-  const field = fieldOf(wrong);
-  return field ? `${field}: ${wrong.msg}` : wrong.msg;
-}
+export const withField = (field, message) => (field && !message.startsWith(field) ? `${field}: ${message}` : message);
 
 export function element(tag, fields = {}, ...children) {
   const made = document.createElement(tag);
@@ -48,6 +59,7 @@ export function options(select, values) {
 
 export function number(value, digits = 3) {
   if (value === null || value === undefined || !Number.isFinite(value)) return NOTHING;
+  if (value > 0 && value < 0.01) return "under 0.01";
   return value >= 100 ? Math.round(value).toLocaleString("en") : Number(value.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits });
 }
 
@@ -60,27 +72,43 @@ export function duration(seconds) {
 export const percent = (share) => (share === null || share === undefined ? NOTHING : `${Math.round(100 * share)} %`);
 export const money = (value, currency) => (value === null || value === undefined ? "not known" : `${value.toFixed(2)} ${currency ?? ""}`.trim());
 export const gpus = (count) => `${count.toLocaleString("en")} ${count === 1 ? "GPU" : "GPUs"}`;
+export const adapters = (count) => `${count.toLocaleString("en")} ${count === 1 ? "adapter" : "adapters"}`;
 export const tone = (answer) => ({ yes: "good", no: "bad" })[answer] ?? "warn";
 
-export function cards(values) {
-  return element("dl", { className: "cards" }, ...values.map(([label, value, className = ""]) =>
-    element("div", { className: "card" }, element("dt", {}, label), element("dd", { className }, value))));
+export function when(job, timeStyle = "short") {
+  return new Date(1000 * job.created).toLocaleString("en", { dateStyle: "medium", timeStyle });
 }
 
+// Cards of a label, a value, the class of the value, and a note.
+export function cards(values) {
+  return element("dl", { className: "cards" }, ...values.map(([label, value, className = "", note = ""]) =>
+    element("div", { className: "card" }, element("dt", {}, label), element("dd", { className }, value),
+      ...(note ? [element("dd", { className: "note" }, note)] : []))));
+}
+
+// Whether plans are safe, taken together, and the reasons why they are not.
+export function safetyOf({ plans }) {
+  const answer = ["no", "with care"].find((each) => plans.some(({ safe }) => safe === each)) ?? "yes";
+  const reasons = answer === "yes" ? [] : plans.filter(({ safe }) => safe === answer).flatMap((plan) => plan.reasons ?? []);
+  return { answer, reasons: reasons.join("; ") };
+}
+
+const known = (value) => (Number.isFinite(value) ? value : null);
+export const lowestHeadroom = ({ plans }) => known(Math.min(...plans.map(({ headroom }) => headroom ?? Infinity)));
+
 export function cardsOf(summary) {
-  const safe = summary.plans.map(({ safe: answer }) => answer);
-  const worst = safe.includes("no") ? "no" : safe.includes("with care") ? "with care" : "yes";
-  const least = (name) => Math.min(...summary.plans.map((plan) => plan[name] ?? Infinity));
-  const most = (name) => Math.max(...summary.plans.map((plan) => plan[name] ?? -Infinity));
-  const known = (value) => (Number.isFinite(value) ? value : null);
+  const { answer, reasons } = safetyOf(summary);
+  const most = (name) => known(Math.max(...summary.plans.map((plan) => plan[name] ?? -Infinity)));
   return [
     ["GPUs", gpus(summary.gpus)],
-    ["Safe", worst, tone(worst)],
+    ["Safe", answer, tone(answer), reasons],
     ["Price per hour", money(summary.cost_per_hour, summary.currency)],
     ["Per month (730 h)", summary.cost_per_hour === null ? "not known" : `${Math.round(730 * summary.cost_per_hour).toLocaleString("en")} ${summary.currency ?? ""}`],
     ["Lower bound", gpus(summary.lower_bound)],
-    ["Lowest headroom", percent(known(least("headroom")))],
-    ["Worst TTFT p99", duration(known(most("ttft_p99")))],
-    ["Adapters", `${summary.adapters.toLocaleString("en")}, ${number(summary.request_rate)} req/s`],
+    ["Lowest headroom", percent(lowestHeadroom(summary))],
+    ["Worst TTFT p99", duration(most("ttft_p99"))],
+    ["Worst ITL p99", duration(most("itl_p99"))],
+    ["Adapters", summary.adapters.toLocaleString("en")],
+    ["Requests", `${number(summary.request_rate)} req/s`],
   ];
 }

@@ -1,32 +1,94 @@
 // The page that holds two plans against each other.
-import { call, cardsOf, element, gpus, options } from "./common.js";
+import { adapters, call, cardsOf, duration, element, gpus, options, percent, when } from "./common.js";
+import { differences } from "./differences.js";
+import { OBJECTIVES, titleOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const asked = new URLSearchParams(location.search);
-const jobs = (await call("/v1/plans?most=100")).filter(({ state }) => state === "done");
-const titled = (job) => `${new Date(1000 * job.created).toLocaleString("en", { dateStyle: "medium", timeStyle: "medium" })}: ${gpus(job.summary.gpus)} for ${job.summary.adapters} adapters`;
+const CHOICES = [["first", "a"], ["second", "b"]];
+let jobs = [];
 
-const show = () => {
-  const [first, second] = ["first", "second"].map((name) => jobs.find(({ id }) => id === $(name).value));
-  if (!first || !second) return;
-  history.replaceState(null, "", `?a=${first.id}&b=${second.id}`);
-  const values = [first, second].map(({ summary }) => cardsOf(summary));
-  const head = element("tr", {}, element("th", { scope: "col" }, "Figure"), ...[first, second].map((job) => element("th", { scope: "col" }, element("a", { href: `/plans/${job.id}` }, titled(job)))));
-  const rows = values[0].map(([label, value, className = ""], place) =>
-    element("tr", {}, element("th", { scope: "row" }, label), element("td", { className }, value), element("td", { className: values[1][place][2] ?? "" }, values[1][place][1])));
-  const servers = element("tr", {}, element("th", { scope: "row" }, "Servers"), ...[first, second].map(({ summary }) =>
-    element("td", {}, element("ul", {}, ...summary.plans.flatMap((plan) => plan.servers).map((server) =>
-      element("li", {}, `${server.name}: ${server.adapters} adapters, max_loras ${server.max_loras}, ${server.verdict ?? "standby"}`))))));
-  $("table").replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows, servers)));
+const titled = (job) => `${titleOf(job)}: ${gpus(job.summary.gpus)}, ${when(job, "medium")}`;
+const limit = (seconds) => (seconds === null || seconds === undefined ? "none" : duration(seconds));
+
+const serversOf = ({ summary }) => element("ul", {}, ...summary.plans.flatMap((plan) => plan.servers).map((server) =>
+  element("li", {}, `${server.name}: ${adapters(server.adapters)}, max_loras ${server.max_loras}, ${server.verdict ?? "standby"}`)));
+
+const askedOf = (job) => {
+  const { objective = "", headroom, spare, ttft_p99: ttft, itl_p99: itl } = job.asked ?? {};
+  return [
+    ["Traffic", `× ${job.traffic ?? 1}`],
+    ["GPU and model", job.hardware || "–"],
+    ["Objective", OBJECTIVES[objective ?? ""] ?? objective ?? "–"],
+    ["Headroom asked", percent(headroom ?? 0)],
+    ["GPUs that may fail", String(spare ?? 0)],
+    ["TTFT p99 at most", limit(ttft)],
+    ["ITL p99 at most", limit(itl)],
+  ];
 };
 
-$("none").hidden = jobs.length >= 2;
-for (const name of ["first", "second"]) {
-  options($(name), jobs.map((job) => [job.id, titled(job)]));
-  $(name).addEventListener("change", show);
-}
-if (jobs.length) {
-  $("first").value = jobs.some(({ id }) => id === asked.get("a")) ? asked.get("a") : jobs[0].id;
-  $("second").value = jobs.some(({ id }) => id === asked.get("b")) ? asked.get("b") : (jobs.find(({ id }) => id !== $("first").value) ?? jobs[0]).id;
+const row = ([label, value, className = ""], [, other, otherClass = ""]) => {
+  const differs = value !== other;
+  const mark = differs ? [" ", element("span", { className: "mark" }, "differs")] : [];
+  return element("tr", { className: differs ? "differs" : "" },
+    element("th", { scope: "row" }, label, ...mark),
+    element("td", { className, "data-label": "first" }, value),
+    element("td", { className: otherClass, "data-label": "second" }, other));
+};
+
+const tableOf = (pair) => {
+  const heads = pair.map((job) => element("th", { scope: "col", className: "name" }, element("a", { href: `/plans/${job.id}` }, titled(job))));
+  const [values, others] = pair.map((job) => [...cardsOf(job.summary), ...askedOf(job)]);
+  const [servers, otherServers] = pair.map(serversOf);
+  return element("table", { className: "stacked" },
+    element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Figure"), ...heads)),
+    element("tbody", {}, ...values.map((value, place) => row(value, others[place])),
+      element("tr", {}, element("th", { scope: "row" }, "Servers"),
+        element("td", { "data-label": "first" }, servers), element("td", { "data-label": "second" }, otherServers))));
+};
+
+const show = () => {
+  const pair = CHOICES.map(([name]) => jobs.find(({ id }) => id === $(name).value));
+  $("answer").textContent = "";
+  $("table").replaceChildren();
+  if (pair.includes(undefined)) return;
+  $("error").hidden = true;
+  const [first, second] = pair;
+  history.replaceState(null, "", `?a=${first.id}&b=${second.id}`);
+  $("answer").textContent = first === second ? "This is one plan: choose another one." : differences(first, second);
+  $("table").replaceChildren(tableOf(pair));
+};
+
+const fail = (message) => {
+  $("error").textContent = message;
+  $("error").hidden = false;
+};
+
+// An address can name a plan that is not among the latest ones, or is none.
+const find = async (id) => {
+  try {
+    const job = await call(`/v1/plans/${id}`);
+    if (job.state === "done") jobs.push(job);
+    else fail(`The plan ${id} is not done: choose another one.`);
+  } catch (error) { fail(`The plan ${id} of the address cannot be shown: ${error.message}.`); }
+};
+
+try {
+  jobs = (await call("/v1/plans?most=100&state=done")).filter(({ state }) => state === "done");
+  const asked = new URLSearchParams(location.search);
+  for (const [, name] of CHOICES) {
+    const id = asked.get(name);
+    if (id && !jobs.some((job) => job.id === id)) await find(id);
+  }
+  $("none").hidden = jobs.length >= 2;
+  const latest = jobs.map(({ id }) => id);
+  const taken = [];
+  for (const [name, parameter] of CHOICES) {
+    options($(name), [["", "choose a plan"], ...jobs.map((job) => [job.id, titled(job)])]);
+    const other = latest.find((id) => !taken.includes(id) && id !== asked.get("b")) ?? "";
+    const id = asked.get(parameter) ?? other;
+    $(name).value = latest.includes(id) ? id : "";
+    taken.push($(name).value);
+    $(name).addEventListener("change", show);
+  }
   show();
-}
+} catch (error) { fail(error.message); }

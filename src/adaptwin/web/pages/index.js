@@ -1,62 +1,79 @@
-// The page that asks for a plan, follows it, and lists the latest ones.
-import { call, cardsOf, element, gpus, number, options, tone } from "./common.js";
+// The page that asks for a plan, and lists the latest ones.
+import { adapters, call, element, gpus, options, safetyOf, tone, when, withField } from "./common.js";
+import { EXAMPLES, guessFormat, notText } from "./fleet_text.js";
+import { hasEnded } from "./follow.js";
+import { keep, kept, restore } from "./kept_form.js";
+import { OBJECTIVES, WHAT_APPLIES, inWordsOfThePage, titleOf } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const OBJECTIVES = {
-  "min-gpus": "the fewest GPUs", slo: "the fewest GPUs within limits on latency", "min-cost": "the lowest price",
-  "min-latency": "the lowest latency on given GPUs", "max-throughput": "the most throughput on given GPUs",
-};
 const GIVEN_GPUS = new Set(["min-latency", "max-throughput"]);
 const DERIVED = "derived";
+const NO_TITLE = "adapters";
+const LONGEST_TITLE = 120;
+const MOST_LISTED = 20;
+const LIST_EVERY = 2000; // ms, while a plan of the list is unfinished
 let profiles = [];
 let gpuSheets = [];
-let planId = null;
-let source = null;
-
-const example = (adapters, rate) => {
-  const rows = [];
-  let total = 0;
-  for (let i = 0; i < adapters; i += 1) total += 1 / (i + 1) ** 0.8;
-  for (let i = 0; i < adapters; i += 1) {
-    const own = (rate / (i + 1) ** 0.8 / total).toPrecision(3);
-    rows.push(`tenant-${String(i).padStart(3, "0")},${[8, 16, 8, 32][i % 4]},${own}`);
-  }
-  return `name,rank,rate\n${rows.join("\n")}\n`;
-};
-const EXAMPLES = { small: () => example(20, 6), tenants: () => example(200, 40) };
-
-const guessFormat = (name, text) => {
-  if (/\.ya?ml$/i.test(name)) return "yaml";
-  if (/\.(jsonl|log)$/i.test(name)) return "log";
-  if (/^\s*\{/.test(text)) return text.includes('"adapters"') ? "yaml" : "log";
-  const [head] = text.trimStart().split("\n", 1);
-  if (/\brank\b/.test(head) && /\brate\b/.test(head)) return "csv";
-  return /^[\w-]+:/m.test(text) ? "yaml" : head.includes(",") ? "log" : "csv";
-};
+let title = NO_TITLE;
+let planId = null; // of the plan that was asked for with these entries
+let nextList = null;
 
 const setFormat = (format) => {
   $("format").value = format;
-  for (const id of ["rank-of-log", "base-of-log"]) $(id).hidden = format !== "log";
+  for (const each of document.querySelectorAll(".of-log")) each.hidden = format !== "log";
 };
 
 const take = async (file) => {
   if (!file) return;
-  $("text").value = await file.text();
-  setFormat(guessFormat(file.name, $("text").value));
+  forget();
+  const text = await file.text();
+  const wrong = notText(text);
+  if (wrong) {
+    $("file").value = "";
+    fail(wrong, ["file"]);
+    return;
+  }
+  $("text").value = text;
+  title = file.name;
+  setFormat(guessFormat(file.name, text));
+};
+
+const takeExample = (button) => {
+  forget();
+  $("text").value = EXAMPLES[button.dataset.example]();
+  title = `example of ${button.textContent}`;
+  setFormat("csv");
+};
+
+const SMALL_H100 = "This is an H100 of 64 GB; for one of 80 GB choose another GPU.";
+const sheet = () => ($("hardware").value === DERIVED ? gpuSheets.find(({ name }) => name === $("gpu").value) : undefined);
+
+const trust = () => {
+  const profile = profiles.find(({ name }) => name === $("hardware").value);
+  if (profile) {
+    const measured = `${profile.gpu}, ${profile.model}, vLLM ${profile.vllm_version}: ${profile.grade}. Error: ${profile.error}.`;
+    return profile.gpu.includes("H100 64 GB") ? `${SMALL_H100} ${measured}` : measured;
+  }
+  if ($("hardware").value !== DERIVED) return "The GPUs and models that the fleet file names.";
+  const estimate = "Derived from data sheets: an estimate. Measure your own server before you rely on it.";
+  return $("gpu").value === "h100-64gb" ? `${SMALL_H100} ${estimate}` : estimate;
 };
 
 const showHardware = () => {
-  const derived = $("hardware").value === DERIVED;
-  for (const each of document.querySelectorAll(".derived")) each.hidden = !derived;
-  const profile = profiles.find(({ name }) => name === $("hardware").value);
-  const sheet = derived && gpuSheets.find(({ name }) => name === $("gpu").value);
-  $("trust").textContent = profile
-    ? `${profile.gpu}, ${profile.model}, vLLM ${profile.vllm_version}: ${profile.grade}. Error: ${profile.error}.`
-    : derived
-      ? "Derived from data sheets: an estimate. Measure your own server before you rely on it." +
-        (sheet?.price_per_hour ? ` A typical price of this GPU is ${sheet.price_per_hour} USD per hour.` : "")
-      : "The profiles that the fleet file names.";
+  for (const each of document.querySelectorAll(".derived")) each.hidden = $("hardware").value !== DERIVED;
+  $("trust").textContent = trust();
+  const price = sheet()?.price_per_hour;
+  $("typical").hidden = !price;
+  $("typical-price").textContent = price ? `A typical price of this GPU is ${price.toFixed(2)} USD per hour.` : "";
 };
+
+const showObjective = () => {
+  const objective = $("objective").value;
+  $("given-gpus").hidden = !GIVEN_GPUS.has(objective);
+  $("what-applies").textContent = WHAT_APPLIES[objective] ?? "";
+};
+
+const showHeadroom = () => { $("headroom-is").textContent = `${$("headroom").value} %`; };
 
 const request = () => {
   const planning = { objective: $("objective").value, headroom: Number($("headroom").value) / 100, spare: Number($("spare").value) };
@@ -64,124 +81,143 @@ const request = () => {
   if ($("ttft").value) planning.ttft_p99 = Number($("ttft").value);
   if ($("itl").value) planning.itl_p99 = Number($("itl").value) / 1000;
   if ($("currency").value.trim()) planning.currency = $("currency").value.trim();
-  const body = { fleet: $("text").value, format: $("format").value, planning };
+  const body = { title: title.replace(/\p{C}/gu, " ").slice(0, LONGEST_TITLE), fleet: $("text").value, format: $("format").value, planning };
   const hardware = $("hardware").value;
   if (hardware === DERIVED) Object.assign(body, { gpu: $("gpu").value, model: $("model").value });
   else if (hardware) body.profile = hardware;
   if ($("price").value) body.price_per_hour = Number($("price").value);
   if (body.format === "log") {
     body.rank = Number($("rank").value);
+    if ($("time-unit").value) body.time_unit = $("time-unit").value;
     if ($("base").value.trim()) body.base_model = $("base").value.trim();
   }
   return body;
 };
 
-// Where the error of a field of the API belongs on this page; the first that matches, and the button for all others.
-const PLACES = [
-  [/^(planning\.)?(objective|strategy)/, "objective"], [/^(planning\.)?gpus/, "gpus"], [/ttft/, "ttft"], [/itl/, "itl"],
-  [/^(planning\.)?spare/, "spare"], [/^(planning\.)?headroom/, "headroom"], [/currency/, "currency"],
-  [/^price/, "price"], [/^(profile|gpu|model)/, "hardware"], [/^rank$/, "rank"], [/^base_model/, "base"],
-  [/^(fleet|adapters|arrivals|lengths|duration|rates_over_time|line|column|file)/, "text"],
-];
-
 const forget = () => {
   $("error").hidden = true;
   for (const each of document.querySelectorAll("[aria-invalid]")) {
     each.removeAttribute("aria-invalid");
-    each.removeAttribute("aria-describedby");
+    each.removeAttribute("aria-errormessage");
   }
 };
 
-const fail = (message, field = "") => {
+// Say what is wrong beside the first of these inputs that is shown, or else beside the button.
+const fail = (message, places = []) => {
   forget();
-  const place = $(PLACES.find(([pattern]) => pattern.test(field))?.[1] ?? "plan");
-  const isInput = place.id !== "plan" && place.offsetParent !== null;
-  (isInput ? place.closest("fieldset") : $("end")).append($("error"));
-  $("error").textContent = field && !message.startsWith(field) ? `${field}: ${message}` : message;
+  const inputs = places.map($).filter((each) => each.offsetParent !== null);
+  const [first = $("plan")] = inputs;
+  first.closest(".place").after($("error"));
+  $("error").textContent = message;
   $("error").hidden = false;
-  if (isInput) {
-    place.setAttribute("aria-invalid", "true");
-    place.setAttribute("aria-describedby", "error");
-    place.focus();
+  for (const each of inputs) {
+    each.setAttribute("aria-invalid", "true");
+    each.setAttribute("aria-errormessage", "error");
   }
+  (inputs.length ? first : $("error")).focus();
+  $("error").scrollIntoView({ block: "nearest" });
 };
 
-const stop = () => {
-  source?.close();
-  source = null;
-  $("running").hidden = true;
-  $("plan").disabled = false;
+const failAsToldBy = (error) => {
+  const { message, places } = inWordsOfThePage(error);
+  // An input that is marked says itself which field is meant; in the text of a fleet, the field says where to look.
+  const isMarked = places.length && places[0] !== "text";
+  fail(isMarked ? message : withField(error.field, message), places);
 };
 
-const follow = (id) => {
-  planId = id;
-  $("running").hidden = false;
-  $("plan").disabled = true;
-  $("stage").textContent = "waiting";
-  $("progress").removeAttribute("value");
-  source = new EventSource(`/v1/plans/${id}/events`);
-  source.onmessage = ({ data }) => {
-    const job = JSON.parse(data);
-    if (job.state === "queued") $("stage").textContent = job.ahead ? `waiting, ${job.ahead} before this one` : "waiting";
-    if (job.stage) {
-      $("stage").textContent = job.stage.name;
-      Object.assign($("progress"), { max: job.stage.total || 1, value: job.stage.done });
-    }
-    if (job.state === "done") { stop(); location.assign(`/plans/${id}`); }
-    if (job.state === "failed") {
-      stop();
-      fail(job.failure.message, job.failure.field);
-      latest();
-    }
-    if (job.state === "cancelled") { stop(); latest(); }
-  };
+const row = (job) => {
+  const isDone = job.state === "done";
+  const safe = isDone ? safetyOf(job.summary) : { answer: "", reasons: "" };
+  const problem = job.failure ? inWordsOfThePage(job.failure).message : "";
+  const cells = [
+    ["result", "", isDone ? gpus(job.summary.gpus) : job.state],
+    ["safe", tone(safe.answer), isDone ? safe.answer : problem, safe.reasons],
+    ["fleet", "", isDone ? adapters(job.summary.adapters) : ""],
+    ["asked", "", when(job)],
+  ];
+  return element("tr", {},
+    element("th", { scope: "row", className: "name" }, element("a", { href: `/plans/${job.id}` }, titleOf(job))),
+    ...cells.map(([label, className, text, reasons = ""]) =>
+      element("td", { className: text === problem && problem ? "" : className, title: reasons, "data-label": label }, text)));
 };
 
-const latest = async () => {
-  const jobs = await call("/v1/plans?most=10");
+const list = async () => {
+  clearTimeout(nextList);
+  const all = await call("/v1/plans?most=100");
+  const jobs = all.filter(({ state, failure }) => state !== "failed" || failure?.kind !== "input").slice(0, MOST_LISTED);
+  $("all").hidden = !jobs.length;
   if (!jobs.length) return;
-  const rows = jobs.map((job) => {
-    const when = new Date(1000 * job.created).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
-    const done = job.state === "done";
-    const safe = done ? job.summary.plans.map(({ safe: answer }) => answer).sort().at(0) : "";
-    return element("tr", {},
-      element("th", { scope: "row" }, done ? element("a", { href: `/plans/${job.id}` }, when) : when),
-      element("td", {}, done ? gpus(job.summary.gpus) : job.state),
-      element("td", { className: tone(safe) }, done ? safe : (job.failure?.message ?? "")),
-      element("td", { className: "n" }, done ? `${number(job.summary.adapters)} adapters` : ""));
-  });
-  const head = element("tr", {}, ...["asked", "result", "safe, or what is wrong", "fleet"].map((text) => element("th", { scope: "col" }, text)));
-  $("latest").replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)));
+  const head = element("tr", {}, ...["plan", "result", "safe, or what is wrong", "fleet", "asked"].map((text) => element("th", { scope: "col" }, text)));
+  $("latest").replaceChildren(element("table", { className: "stacked" }, element("thead", {}, head), element("tbody", {}, ...jobs.map(row))));
+  // One that fails to answer is asked again when the page is opened anew.
+  if (!jobs.every(hasEnded)) nextList = setTimeout(() => list().catch(() => {}), LIST_EVERY);
 };
 
 $("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   forget();
-  if (!$("text").value.trim()) { fail("Adapters are missing: choose a file, write them, or take an example.", "fleet"); return; }
+  if (!$("text").value.trim()) { fail("Adapters are missing: choose a file, write them, or take an example.", ["text"]); return; }
+  $("plan").disabled = true;
   try {
-    follow((await call("/v1/plans", { method: "POST", body: request() })).id);
-  } catch (error) { stop(); fail(error.message, error.field); }
+    planId = (await call("/v1/plans", { method: "POST", body: request() })).id;
+    location.assign(`/plans/${planId}`);
+  } catch (error) {
+    $("plan").disabled = false;
+    failAsToldBy(error);
+  }
 });
-$("cancel").addEventListener("click", () => call(`/v1/plans/${planId}`, { method: "DELETE" }).catch((error) => fail(error.message)));
 $("file").addEventListener("change", ({ target }) => take(target.files[0]));
+$("text").addEventListener("input", ({ target }) => { if (!target.value.trim()) title = NO_TITLE; });
 $("format").addEventListener("change", ({ target }) => setFormat(target.value));
 $("hardware").addEventListener("change", showHardware);
 $("gpu").addEventListener("change", showHardware);
-$("objective").addEventListener("change", ({ target }) => { $("given-gpus").hidden = !GIVEN_GPUS.has(target.value); });
-$("headroom").addEventListener("input", ({ target }) => { $("headroom-is").textContent = `${target.value} %`; });
-for (const button of document.querySelectorAll("[data-example]")) {
-  button.addEventListener("click", () => { $("text").value = EXAMPLES[button.dataset.example](); setFormat("csv"); });
-}
+$("use-price").addEventListener("click", () => {
+  $("price").value = sheet().price_per_hour;
+  $("currency").value = "USD";
+});
+$("objective").addEventListener("change", showObjective);
+$("headroom").addEventListener("input", showHeadroom);
+for (const button of document.querySelectorAll("[data-example]")) button.addEventListener("click", () => takeExample(button));
 const drop = $("drop");
 for (const name of ["dragenter", "dragover"]) drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
 for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
 drop.addEventListener("drop", (event) => { event.preventDefault(); take(event.dataTransfer.files[0]); });
 
-const [known, sheets, models, objectives] = await Promise.all(["profiles", "gpus", "models", "objectives"].map((name) => call(`/v1/${name}`)));
-[profiles, gpuSheets] = [known, sheets];
-options($("hardware"), [...known.map(({ name, gpu, model }) => [name, `${gpu}, ${model} (measured)`]), [DERIVED, "another GPU or model (derived)"], ["", "as the fleet file says"]]);
-options($("gpu"), sheets.map(({ name, memory_gib: memory }) => [name, `${name} (${Math.round(memory)} GiB)`]));
-options($("model"), models.map((name) => [name, name]));
-options($("objective"), objectives.map((name) => [name, OBJECTIVES[name] ?? name]));
-showHardware();
-await latest();
+const showForm = () => {
+  const before = kept();
+  if (before) {
+    restore($("form"), before);
+    [title, planId] = [before.title, before.planId];
+  }
+  setFormat($("format").value);
+  showHardware();
+  showObjective();
+  showHeadroom();
+};
+
+// A plan that failed leads back here, where what is wrong can be changed.
+const showFailureOf = async (id) => {
+  try {
+    const { failure } = await call(`/v1/plans/${id}`);
+    if (failure) failAsToldBy(failure);
+  } catch (error) { failAsToldBy(error); }
+};
+
+try {
+  const [known, sheets, models, objectives] = await Promise.all(["profiles", "gpus", "models", "objectives"].map((name) => call(`/v1/${name}`)));
+  [profiles, gpuSheets] = [known, sheets];
+  options($("hardware"), [...known.map(({ name, gpu, model }) => [name, `${gpu}, ${model} (measured)`]), [DERIVED, "another GPU or model (derived)"], ["", "as the fleet file says"]]);
+  options($("gpu"), sheets.map(({ name, memory_gib: memory }) => [name, `${name} (${Math.round(memory)} GiB)`]));
+  options($("model"), models.map((name) => [name, name]));
+  options($("objective"), objectives.map((name) => [name, OBJECTIVES[name] ?? name]));
+  showForm();
+  addEventListener("pagehide", () => keep($("form"), { title, planId }));
+  addEventListener("pageshow", ({ persisted }) => {
+    if (!persisted) return;
+    $("plan").disabled = false;
+    list();
+  });
+  await list();
+  const edited = new URLSearchParams(location.search).get("edit");
+  if (edited) await showFailureOf(edited);
+} catch (error) { fail(error.message); }

@@ -1,5 +1,5 @@
 // The page of one server: every move of a slider is simulated anew.
-import { call, cards, duration, number, options, percent } from "./common.js";
+import { call, cards, duration, number, options, percent, withField } from "./common.js";
 
 const $ = (id) => document.getElementById(id);
 const SLIDERS = ["max_loras", "rate", "adapters", "high", "prompt", "answer"];
@@ -22,10 +22,39 @@ const show = (answer) => {
     ["KV cache", answer.starts ? `${number(answer.kv_cache_tokens / 1000)} k tokens` : "–"],
     ["Running", number(answer.mean_running)], ["Waiting", number(answer.mean_waiting)],
   ]));
-  $("kv").value = answer.kv_usage;
-  $("kv").title = percent(answer.kv_usage);
-  $("served").value = answer.offered_throughput ? Math.min(1, answer.throughput / answer.offered_throughput) : 0;
-  $("assumed").textContent = answer.assumptions.length ? `Assumes: ${answer.assumptions.join("; ")}.${answer.extrapolated ? " Extrapolated in part." : ""}` : "";
+  showShare("kv", answer.starts ? answer.kv_usage : null);
+  showShare("served", answer.starts && answer.offered_throughput ? Math.min(1, answer.throughput / answer.offered_throughput) : null);
+  $("assumed").textContent = answer.assumptions.length ? `Assumes: ${answer.assumptions.join("; ")}.` : "";
+  const beyond = answer.extrapolations ?? [];
+  $("extrapolated").textContent = beyond.length ? `Extrapolated: ${beyond.join("; ")}.` : answer.extrapolated ? "Extrapolated in part." : "";
+};
+
+const showShare = (name, share) => {
+  $(name).value = share ?? 0;
+  $(`${name}-is`).textContent = percent(share);
+};
+
+// Figures of other settings would look like those of these.
+const fail = (error) => {
+  $("verdict").textContent = "";
+  $("cards").replaceChildren();
+  for (const name of ["kv", "served"]) showShare(name, null);
+  for (const name of ["assumed", "extrapolated"]) $(name).textContent = "";
+  const isTooMuch = /tokens in all are too many/.test(error.message);
+  $("error").textContent = isTooMuch ? "Too much to simulate: lower the rate or the lengths." : withField(error.field, error.message);
+  $("error").hidden = false;
+};
+
+// The address holds the settings, so that they outlive a reload and can be sent to others.
+const keepInAddress = () => {
+  history.replaceState(null, "", `?${new URLSearchParams(["profile", ...SLIDERS].map((name) => [name, $(name).value]))}`);
+};
+
+const restoreFromAddress = () => {
+  const given = new URLSearchParams(location.search);
+  for (const name of SLIDERS) if (given.has(name)) $(name).value = given.get(name);
+  const isKnown = [...$("profile").options].some(({ value }) => value === given.get("profile"));
+  if (isKnown) $("profile").value = given.get("profile");
 };
 
 const simulate = async () => {
@@ -41,12 +70,15 @@ const simulate = async () => {
     show(await call("/v1/simulations", { method: "POST", body, signal: running.signal }));
   } catch (error) {
     if (error.name === "AbortError") return;
-    $("error").textContent = error.message;
-    $("error").hidden = false;
+    fail(error);
   }
 };
 
-options($("profile"), (await call("/v1/profiles")).map(({ name, gpu, model }) => [name, `${gpu}, ${model}`]));
+try {
+  options($("profile"), (await call("/v1/profiles")).map(({ name, gpu, model }) => [name, `${gpu}, ${model}`]));
+} catch (error) { fail(error); }
+restoreFromAddress();
 $("form").addEventListener("input", simulate);
+$("form").addEventListener("change", keepInAddress);
 $("form").addEventListener("submit", (event) => event.preventDefault());
 await simulate();
