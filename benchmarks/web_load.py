@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from measured_page import PAGES, generated_by, paragraph
 
 USERS = 50
-PLANS_OF_USER = 2
+PLANS_OF_FIRST = 10  # of the first user; the others ask for one each
 WORKERS = 2
 ADAPTERS = 200
 PROFILE = "h100-64gb-llama-3.1-8b-instruct"
@@ -79,10 +79,10 @@ def simulate(url: str, place: int) -> float:
     return time.perf_counter() - begun
 
 
-def visit(url: str, user: str, jobs: list[dict[str, Any]], answers: list[float]) -> None:
+def visit(url: str, user: str, plans: int, jobs: list[dict[str, Any]], answers: list[float]) -> None:
     """Ask for plans, and follow them to their end."""
     asked = {"fleet": FLEET, "format": "csv", "profile": PROFILE}
-    for plan_id in [call(url, "/v1/plans", user, asked)["id"] for _ in range(PLANS_OF_USER)]:
+    for plan_id in [call(url, "/v1/plans", user, asked)["id"] for _ in range(plans)]:
         while True:
             begun = time.perf_counter()
             job = call(url, f"/v1/plans/{plan_id}", user)
@@ -98,7 +98,10 @@ def all_visits(url: str) -> Visits:
     jobs: list[dict[str, Any]] = []
     answers: list[float] = []
     simulations: list[float] = []
-    threads = [threading.Thread(target=visit, args=(url, f"user-{place}", jobs, answers)) for place in range(USERS)]
+    threads = [
+        threading.Thread(target=visit, args=(url, f"user-{place}", 1 if place else PLANS_OF_FIRST, jobs, answers))
+        for place in range(USERS)
+    ]
     begun = time.perf_counter()
     for each in threads:
         each.start()
@@ -125,8 +128,10 @@ def web_page(idle: list[float], seen: Visits) -> str:
     counts = ", ".join(f"{number} {state}" for state, number in states.items() if number)
     waits = [job["started"] - job["created"] for job in seen.jobs]
     plans = [job["ended"] - job["started"] for job in seen.jobs]
-    asked = USERS * PLANS_OF_USER
-    users = f"{USERS} users at the same time, each for {PLANS_OF_USER} plans of {ADAPTERS} adapters"
+    asked = USERS - 1 + PLANS_OF_FIRST
+    users = (
+        f"{USERS} users at the same time for plans of {ADAPTERS} adapters, one each, and {PLANS_OF_FIRST} of the first"
+    )
     where = "on the machine that plans: two cores for everything, the users included"
     simulated = f"100 adapters under {min(RATES):g} to {max(RATES):g} requests/s for 300 seconds"
     return f"""# The web page under load
