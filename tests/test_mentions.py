@@ -19,7 +19,7 @@ OF_OTHER_PROGRAMS = {
     *("--save-detailed", "--save-result", "--block-size", "--enable-chunked-prefill", "--enable-expert-parallel"),
     *("--enable-log-deltas", "--enable-log-outputs", "--enable-log-requests", "--enable-lora", "--enable-lora-bias"),
     *("--lora-modules", "--max-log-len", "--port", "--served-model-name", "--speculative"),  # these are vLLM's
-    *("--force-reinstall", "--no-deps", "--head"),  # pip's, and Ray's
+    *("--force-reinstall", "--no-deps", "--head", "--build", "--file"),  # pip's, Ray's and Docker's
     *("--config", "--config-text", "--endpoint", "--grpc-health-port", "--grpc-port", "--only-show-errors"),
     *("--pool-name", "--pool-namespace", "--recursive", "--secret", "--tracing", "--values"),  # of exported stacks
 }

@@ -274,7 +274,7 @@ def test_help_names_every_command(adaptwin):
         "plan", "simulate", "verify", "explain",
     "report", "replan", "export", "workload", "fit", "measure", "replay", "apply",
         "diagnose", "compare", "sweep", "train",
-        "profiles", "derive", "watch", "doctor",
+        "profiles", "derive", "watch", "doctor", "serve",
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from adaptwin.web.job import Failure, Result, Stage
+from adaptwin.web.job import Failure, JobResult, Stage
 from adaptwin.web.job_process import Told
 
 
@@ -26,4 +26,4 @@ def pretend(pipe) -> None:
         if asked[0] in ("sleep", "write"):
             pipe.send(Told(stage=Stage("sleeping", 0, 1)))
             time.sleep(float(asked[1]))
-        pipe.send(Told(result=Result({"gpus": 1, "said": asked}, "plan: yes\n", "<p>page</p>")))
+        pipe.send(Told(result=JobResult({"gpus": 1, "said": asked}, "plan: yes\n", "<p>page</p>")))

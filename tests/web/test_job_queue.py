@@ -7,7 +7,7 @@ import time
 import pytest
 from tests.web.pretended import pretend
 
-from adaptwin.web.job import Client
+from adaptwin.web.job import WebClient
 from adaptwin.web.job_queue import JobQueue
 from adaptwin.web.job_store import JobStore
 from adaptwin.web.settings import WebSettings
@@ -54,9 +54,9 @@ def states(store, *names):
 
 def test_turns_go_round_the_clients(store, queue_of):
     for place in range(4):
-        store.add(f"ann-{place}", Client("ann"), {"fleet": "quick"}, ABOUT)
-    store.add("bob-0", Client("bob"), {"fleet": "quick"}, ABOUT)
-    store.add("cid-0", Client("cid"), {"fleet": "quick"}, ABOUT)
+        store.add(f"ann-{place}", WebClient("ann"), {"fleet": "quick"}, ABOUT)
+    store.add("bob-0", WebClient("bob"), {"fleet": "quick"}, ABOUT)
+    store.add("cid-0", WebClient("cid"), {"fleet": "quick"}, ABOUT)
     queue_of()
     until(lambda: store.counts() == {"done": 6})
     order = sorted(store.latest(6), key=lambda job: job.started)
@@ -64,10 +64,10 @@ def test_turns_go_round_the_clients(store, queue_of):
 
 
 def test_a_job_is_cancelled_while_it_runs_and_the_next_one_follows(store, queue_of):
-    store.add("long", Client("ann"), {"fleet": "sleep 1000"}, ABOUT)
+    store.add("long", WebClient("ann"), {"fleet": "sleep 1000"}, ABOUT)
     queue = queue_of()
     until(lambda: store.job("long").stage is not None)
-    store.add("next", Client("ann"), {"fleet": "quick"}, ABOUT)
+    store.add("next", WebClient("ann"), {"fleet": "quick"}, ABOUT)
     assert store.cancel("long")
     queue.wake()
     until(lambda: store.job("next").state == "done")
@@ -75,9 +75,9 @@ def test_a_job_is_cancelled_while_it_runs_and_the_next_one_follows(store, queue_
 
 
 def test_a_process_that_dies_takes_only_its_own_job_with_it(store, queue_of):
-    store.add("dies", Client("ann"), {"fleet": "die"}, ABOUT)
-    store.add("fails", Client("ann"), {"fleet": "fail"}, ABOUT)
-    store.add("next", Client("ann"), {"fleet": "quick"}, ABOUT)
+    store.add("dies", WebClient("ann"), {"fleet": "die"}, ABOUT)
+    store.add("fails", WebClient("ann"), {"fleet": "fail"}, ABOUT)
+    store.add("next", WebClient("ann"), {"fleet": "quick"}, ABOUT)
     queue_of()
     until(lambda: "queued" not in store.counts() and "running" not in store.counts())
     assert states(store, "dies", "fails", "next") == ["failed", "failed", "done"]
@@ -86,7 +86,7 @@ def test_a_process_that_dies_takes_only_its_own_job_with_it(store, queue_of):
 
 
 def test_a_job_that_takes_too_long_is_stopped(store, queue_of):
-    store.add("long", Client("ann"), {"fleet": "sleep 1000"}, ABOUT)
+    store.add("long", WebClient("ann"), {"fleet": "sleep 1000"}, ABOUT)
     queue_of(most_seconds=2.0)
     until(lambda: store.job("long").state == "failed")
     assert store.job("long").failure.kind == "limit"
@@ -94,7 +94,7 @@ def test_a_job_that_takes_too_long_is_stopped(store, queue_of):
 
 
 def test_what_runs_when_the_queue_closes_runs_again(store, queue_of, tmp_path):
-    store.add("long", Client("ann"), {"fleet": "sleep 1000"}, ABOUT)
+    store.add("long", WebClient("ann"), {"fleet": "sleep 1000"}, ABOUT)
     queue = queue_of()
     until(lambda: store.job("long").state == "running")
     queue.close()
@@ -110,8 +110,8 @@ def test_the_next_turn_comes_whatever_goes_wrong_with_the_store(store, queue_of,
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(store, "finish", broken)
-    store.add("first", Client("ann"), {"fleet": "quick"}, ABOUT)
-    store.add("next", Client("ann"), {"fleet": "quick"}, ABOUT)
+    store.add("first", WebClient("ann"), {"fleet": "quick"}, ABOUT)
+    store.add("next", WebClient("ann"), {"fleet": "quick"}, ABOUT)
     queue = queue_of()
     until(lambda: store.job("next").state == "done")
     assert store.job("first").failure.kind == "fault"
@@ -122,7 +122,7 @@ def test_a_process_leaves_no_files_behind(store, queue_of, tmp_path, monkeypatch
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    store.add("long", Client("ann"), {"fleet": "write 1000"}, ABOUT)
+    store.add("long", WebClient("ann"), {"fleet": "write 1000"}, ABOUT)
     queue = queue_of()
     until(lambda: store.job("long").stage is not None)
     assert list(folder.rglob("left"))

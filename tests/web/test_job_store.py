@@ -6,10 +6,10 @@ import sqlite3
 import pytest
 
 from adaptwin.errors import SpecError
-from adaptwin.web.job import Client, Failure, Result, Stage
+from adaptwin.web.job import Failure, JobResult, Stage, WebClient
 from adaptwin.web.job_store import MOST_BEGUN, JobStore
 
-ANN, ABOUT = Client("127.0.0.1", "ann"), {"title": "a fleet"}
+ANN, ABOUT = WebClient("127.0.0.1", "ann"), {"title": "a fleet"}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_job_goes_from_queued_to_done(store):
     assert not store.begin("a")
     store.at("a", Stage("packing", 1, 3))
     assert store.job("a").stage == Stage("packing", 1, 3)
-    assert store.finish("a", Result({"gpus": 2}, "plan\n", "<p>page</p>"))
+    assert store.finish("a", JobResult({"gpus": 2}, "plan\n", "<p>page</p>"))
     done = store.job("a")
     assert (done.state, done.summary, done.stage) == ("done", {"gpus": 2}, None)
     assert done.created <= done.started <= done.ended
@@ -38,7 +38,7 @@ def test_what_has_ended_stays_as_it_is(store):
     store.add("a", ANN, {}, ABOUT)
     assert store.cancel("a")
     assert not store.begin("a")
-    assert not store.finish("a", Result({}, "", ""))
+    assert not store.finish("a", JobResult({}, "", ""))
     assert not store.fail("a", Failure("", "too late", "fault"))
     assert store.job("a").state == "cancelled"
     assert store.plan("a") is None
@@ -49,7 +49,7 @@ def test_jobs_that_ran_are_queued_again_after_a_restart_and_results_are_there(st
         store.add(name, ANN, {"fleet": name}, ABOUT)
     for name in ("done", "running", "failed"):
         store.begin(name)
-    store.finish("done", Result({"gpus": 1}, "plan", "page"))
+    store.finish("done", JobResult({"gpus": 1}, "plan", "page"))
     store.fail("failed", Failure("rate", "is wrong", "input"))
     store.close()
     again = JobStore(tmp_path / "jobs.db")
@@ -105,7 +105,7 @@ def test_only_the_newest_that_have_ended_are_kept(store):
         store.add(name, ANN, {}, ABOUT)
     for name in "abc":
         store.begin(name)
-        store.finish(name, Result({}, "plan", "page"))
+        store.finish(name, JobResult({}, "plan", "page"))
     store.keep(2)
     assert [job.id for job in store.latest(9)] == ["d", "c", "b"]
     assert store.plan("a") is None
@@ -121,7 +121,7 @@ def test_what_was_asked_for_is_kept_for_plans_that_were_made(store):
     for name in ("done", "failed", "cancelled"):
         store.add(name, ANN, {"fleet": name}, ABOUT)
         store.begin(name)
-    store.finish("done", Result({}, "plan", "page"))
+    store.finish("done", JobResult({}, "plan", "page"))
     store.fail("failed", Failure("", "why", "input"))
     store.cancel("cancelled")
     store.keep(10)
@@ -142,6 +142,6 @@ def test_only_what_has_ended_is_removed(store):
     store.add("a", ANN, {}, ABOUT)
     assert not store.remove("a")
     store.begin("a")
-    store.finish("a", Result({}, "plan", "page"))
+    store.finish("a", JobResult({}, "plan", "page"))
     assert store.remove("a")
     assert (store.job("a"), store.plan("a")) == (None, None)

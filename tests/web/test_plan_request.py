@@ -4,7 +4,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from adaptwin.errors import SpecError
-from adaptwin.web.job import Order
+from adaptwin.web.job import WorkOrder
 from adaptwin.web.make_result import make_result, whole_page
 from adaptwin.web.plan_request import PlanRequest, asked
 
@@ -97,7 +97,7 @@ def test_a_request_becomes_plans_their_page_and_figures():
         "price_per_hour": 2.0,
         "planning": {"currency": "EUR"},
     }
-    found = make_result(Order(request, MOST), lambda *stage: stages.append(stage))
+    found = make_result(WorkOrder(request, MOST), lambda *stage: stages.append(stage))
     assert found.summary["gpus"] == 1
     assert found.summary["cost_per_hour"] == 2.0
     assert found.summary["plans"][0]["safe"] == "yes"
@@ -110,7 +110,7 @@ def test_a_request_becomes_plans_their_page_and_figures():
 
 def test_a_name_like_the_place_of_the_library_does_no_harm():
     fleet = 'name,rank,rate\n/* plotly */,8,0.5\n"<script type=""text/plain"" id=""plotly""></script>",8,0.5\n'
-    found = make_result(Order({"fleet": fleet, "format": "csv", "profile": PROFILE}, MOST), lambda *_: None)
+    found = make_result(WorkOrder({"fleet": fleet, "format": "csv", "profile": PROFILE}, MOST), lambda *_: None)
     page = whole_page(found.report)
     assert page.count(get_plotlyjs()) == 1
     assert f'<script type="text/plain" id="plotly">{get_plotlyjs()}</script>' in page

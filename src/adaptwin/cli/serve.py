@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from adaptwin.cli.help import default_note
 from adaptwin.cli.options import AsJson
 from adaptwin.cli.printing import show_json, tell
 from adaptwin.errors import SpecError
@@ -37,7 +38,9 @@ def serve_command(
     allowed_host: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Name that a proxy passes on in the header Host; repeat for several. Needs a token."
+            metavar="NAME",
+            help="Name that a proxy passes on in the header Host; repeat for several. Needs a token. "
+            + default_note("none"),
         ),
     ] = None,
     without_token: Annotated[
@@ -51,7 +54,7 @@ def serve_command(
     ADAPTWIN_TOKEN: every request must then carry it, as "Authorization: Bearer ...", and the page asks for it.
     """
     try:
-        from adaptwin.web.serve import serve
+        from adaptwin.web.serve import serve_app
     except ModuleNotFoundError as error:
         raise SpecError(f"the web page needs {error.name}: pip install 'adaptwin[web]'") from None
     from adaptwin.interruption import keeping
@@ -84,7 +87,7 @@ def serve_command(
         if as_json:
             show_json({"url": url, "database": str(settings.database)}, indent=None)
             sys.stdout.flush()  # whoever reads the address waits for it
-        tell(f"adaptwin is at {url} (plans are kept in {settings.database}); Ctrl-C ends it")
+        tell(f"serving at {url} (plans are kept in {settings.database}); Ctrl-C ends it")
 
     with keeping(lambda: "plans that waited or were being made go on when it is started again"):
-        serve(settings, host, port, say)
+        serve_app(settings, host, port, say)

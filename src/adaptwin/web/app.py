@@ -15,7 +15,7 @@ from adaptwin.profile.profile import shipped_profiles
 from adaptwin.visible import visible
 from adaptwin.web import other_api, page_files, plans_api, sign_in
 from adaptwin.web.guard import Guard
-from adaptwin.web.job_process import make_plans
+from adaptwin.web.job_process import plan_orders
 from adaptwin.web.services import Services
 from adaptwin.web.settings import WebSettings
 from adaptwin.web.simulation_request import SimulationRequest, simulated
@@ -24,7 +24,7 @@ from adaptwin.web.worker import Work
 _MOST_ERRORS = 20  # of a request that are said
 
 
-def web_app(settings: WebSettings, work: Work = make_plans) -> FastAPI:
+def web_app(settings: WebSettings, work: Work = plan_orders) -> FastAPI:
     """Return the app; `work` is done by the processes of its queue. Raises `SpecError` for its database."""
     services = Services(settings, work)
 
@@ -53,10 +53,10 @@ def web_app(settings: WebSettings, work: Work = make_plans) -> FastAPI:
         },
     )
     app.state.services = services
-    app.include_router(plans_api.router)
-    app.include_router(other_api.router)
-    app.include_router(page_files.router)
-    app.include_router(sign_in.router)
+    app.include_router(plans_api.plans_router)
+    app.include_router(other_api.other_router)
+    app.include_router(page_files.pages_router)
+    app.include_router(sign_in.sign_in_router)
     app.add_exception_handler(SpecError, _wrong_input)
     app.add_exception_handler(RequestValidationError, _wrong_request)
     app.add_exception_handler(sqlite3.Error, _no_store)

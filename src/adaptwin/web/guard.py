@@ -16,7 +16,7 @@ SIGN_IN = "/sign-in"
 OPEN_PATHS = ("/healthz", SIGN_IN, "/pages/app.css")  # need no token
 COOKIE = "token"
 LONG_PATH = "/v1/plans"  # whose requests hold a fleet
-_MOST_BYTES = 50_000  # of all others
+_MOST_SHORT_BYTES = 50_000  # of all others
 _PATIENCE = 30.0  # seconds between two parts of a body
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -103,7 +103,7 @@ class Guard:
             await _refuse(send, *refusal)
 
     def _limit(self, scope: Scope) -> int:
-        return self._most_bytes if scope["path"] == LONG_PATH else min(self._most_bytes, _MOST_BYTES)
+        return self._most_bytes if scope["path"] == LONG_PATH else min(self._most_bytes, _MOST_SHORT_BYTES)
 
     def _too_large(self, scope: Scope) -> str:
         return f"this request may have {self._limit(scope):,} bytes at most"

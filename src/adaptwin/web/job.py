@@ -1,4 +1,4 @@
-"""Job: a plan that was asked for over the web, and how far it is."""
+"""PlanJob: a plan that was asked for over the web, and how far it is."""
 
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -23,14 +23,14 @@ class Failure(NamedTuple):
     kind: Literal["input", "infeasible", "limit", "fault"]
 
 
-class Client(NamedTuple):
+class WebClient(NamedTuple):
     """Who asks: the address, and the visitor among those of an address."""
 
     address: str
     visitor: str = ""
 
 
-class Job(NamedTuple):
+class PlanJob(NamedTuple):
     """A job. Times are in seconds since 1970; `about` says in plain data what was asked for, but not the fleet."""
 
     id: str
@@ -48,18 +48,18 @@ class Waiting(NamedTuple):
     """A job that waits: whose it is, and since when."""
 
     id: str
-    client: Client
+    client: WebClient
     created: float
 
 
-class Order(NamedTuple):
+class WorkOrder(NamedTuple):
     """What a process gets to do."""
 
     request: dict[str, Any]
     most_adapters: int
 
 
-class Result(NamedTuple):
+class JobResult(NamedTuple):
     """What a job that is done leaves behind."""
 
     summary: dict[str, Any]

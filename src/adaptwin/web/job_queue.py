@@ -7,11 +7,11 @@ import traceback
 from contextlib import suppress
 
 from adaptwin.visible import visible
-from adaptwin.web.job import Failure, Order, Stage, Waiting
-from adaptwin.web.job_process import Told, make_plans
+from adaptwin.web.job import Failure, Stage, Waiting, WorkOrder
+from adaptwin.web.job_process import Told, plan_orders
 from adaptwin.web.job_store import JobStore
 from adaptwin.web.settings import WebSettings
-from adaptwin.web.turns import Turns
+from adaptwin.web.turns import ClientTurns
 from adaptwin.web.worker import Work, Worker
 
 _LOOK_EVERY = 0.1  # seconds, for a job that is to stop
@@ -22,11 +22,11 @@ _PAUSE = 1.0  # seconds after something went wrong with the store or with a proc
 class JobQueue:
     """Runs the jobs of a store, in turns that go round the clients."""
 
-    def __init__(self, store: JobStore, settings: WebSettings, work: Work = make_plans) -> None:
+    def __init__(self, store: JobStore, settings: WebSettings, work: Work = plan_orders) -> None:
         """Use a store; `work` is what each process does with the orders that come through its pipe."""
         self._store, self._settings, self._work_of_processes = store, settings, work
         self._changed = threading.Condition()
-        self._turns = Turns()
+        self._turns = ClientTurns()
         self._closing = False
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(settings.workers)]
 
@@ -94,7 +94,7 @@ class JobQueue:
             return
         most_seconds = self._settings.most_seconds
         deadline, written = time.monotonic() + most_seconds, 0.0
-        worker.send(Order(request, self._settings.most_adapters))
+        worker.send(WorkOrder(request, self._settings.most_adapters))
         while not self._closing:
             told = worker.told(_LOOK_EVERY)
             now = time.monotonic()

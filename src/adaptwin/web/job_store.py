@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptwin.errors import SpecError
-from adaptwin.web.job import ENDED, Client, Failure, Job, Result, Stage, State, Waiting
+from adaptwin.web.job import ENDED, Failure, JobResult, PlanJob, Stage, State, Waiting, WebClient
 
 _VERSION = 1  # of the tables
 _SCHEMA = """
@@ -77,10 +77,10 @@ class JobStore:
                 "UPDATE jobs SET state = 'queued', started = NULL, stage = NULL WHERE state = 'running'"
             )
 
-    def add(self, job_id: str, client: Client, request: dict[str, Any], about: dict[str, Any]) -> Job:
+    def add(self, job_id: str, client: WebClient, request: dict[str, Any], about: dict[str, Any]) -> PlanJob:
         """Queue a job."""
         with self._changing():
-            self._database.execute("INSERT INTO requests VALUES (?, ?)", (job_id, _packed(json.dumps(request))))
+            self._database.execute("INSERT INTO requests VALUES (?, ?)", (job_id, _compressed(json.dumps(request))))
             self._database.execute(
                 "INSERT INTO jobs (id, address, visitor, state, created, about) VALUES (?, ?, ?, 'queued', ?, ?)",
                 (job_id, *client, time.time(), json.dumps(about)),
@@ -89,7 +89,7 @@ class JobStore:
         assert found is not None
         return found
 
-    def job(self, job_id: str) -> Job | None:
+    def job(self, job_id: str) -> PlanJob | None:
         """Return a job; None if there is none of this name."""
         found = self._read(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,))  # noqa: S608 (a constant)
         return _job_of(found[0]) if found else None
@@ -102,9 +102,9 @@ class JobStore:
     def request(self, job_id: str) -> dict[str, Any] | None:
         """Return what was asked for; None where that is not kept, as for a job that failed or was cancelled."""
         found = self._read("SELECT request FROM requests WHERE id = ?", (job_id,))
-        return None if not found else json.loads(_unpacked(found[0][0]))
+        return None if not found else json.loads(_uncompressed(found[0][0]))
 
-    def latest(self, most: int, state: State | None = None) -> list[Job]:
+    def latest(self, most: int, state: State | None = None) -> list[PlanJob]:
         """Return the newest jobs, in this state if one is given, the last one first."""
         where, values = ("", (most,)) if state is None else ("WHERE state = ?", (state, most))
         rows = self._read(f"SELECT {_COLUMNS} FROM jobs {where} ORDER BY created DESC, rowid DESC LIMIT ?", values)  # noqa: S608
@@ -115,9 +115,9 @@ class JobStore:
         rows = self._read(
             "SELECT id, address, visitor, created FROM jobs WHERE state = 'queued' ORDER BY created, rowid", ()
         )
-        return [Waiting(job_id, Client(address, visitor), created) for job_id, address, visitor, created in rows]
+        return [Waiting(job_id, WebClient(address, visitor), created) for job_id, address, visitor, created in rows]
 
-    def ahead_of(self, job: Job) -> int:
+    def ahead_of(self, job: PlanJob) -> int:
         """Return the number of jobs that wait and were queued before this one."""
         ((number,),) = self._read("SELECT count(*) FROM jobs WHERE state = 'queued' AND created < ?", (job.created,))
         return int(number)
@@ -138,9 +138,9 @@ class JobStore:
         """Note how far a running job is."""
         self._write("UPDATE jobs SET stage = ? WHERE id = ? AND state = 'running'", (json.dumps(stage), job_id))
 
-    def finish(self, job_id: str, result: Result) -> bool:
+    def finish(self, job_id: str, result: JobResult) -> bool:
         """Keep the result of a running job, which is then done; whether it was running still."""
-        packed = [_packed(text) for text in (result.plan, result.report)]
+        packed = [_compressed(text) for text in (result.plan, result.report)]
         with self._changing():
             changed = self._database.execute(
                 "UPDATE jobs SET state = 'done', ended = ?, stage = NULL, summary = ? "
@@ -218,7 +218,7 @@ class JobStore:
 
     def _text(self, column: str, job_id: str) -> str | None:
         found = self._read(f"SELECT {column} FROM results WHERE id = ?", (job_id,))  # noqa: S608 (one of two constants)
-        return _unpacked(found[0][0]) if found else None
+        return _uncompressed(found[0][0]) if found else None
 
     def _change(
         self, state: State, job_id: str, before: Iterable[State], assigned: str, values: tuple[Any, ...]
@@ -241,17 +241,17 @@ class JobStore:
             return self._database.execute(statement, values).fetchall()
 
 
-def _packed(text: str) -> bytes:
+def _compressed(text: str) -> bytes:
     return zlib.compress(text.encode("utf-8", "surrogatepass"), 1)
 
 
-def _unpacked(content: bytes) -> str:
+def _uncompressed(content: bytes) -> str:
     return zlib.decompress(content).decode("utf-8", "surrogatepass")
 
 
-def _job_of(row: tuple[Any, ...]) -> Job:
+def _job_of(row: tuple[Any, ...]) -> PlanJob:
     job_id, state, created, started, ended, about, stage, failure, summary = row
-    return Job(
+    return PlanJob(
         job_id,
         state,
         created,

@@ -15,20 +15,20 @@ from adaptwin.report.plan.page import PageOrigin
 from adaptwin.report.plan.plans_page import plans_report
 from adaptwin.report.plan.safety import safety
 from adaptwin.spec import dump_yaml
-from adaptwin.web.job import Order, Result
+from adaptwin.web.job import JobResult, WorkOrder
 from adaptwin.web.plan_request import PlanRequest, asked, titled
 
 _LIBRARY = '<script type="text/plain" id="plotly">{}</script>'  # of a page; no name of a user can look like it
 
 
-def make_result(order: Order, progress: Progress) -> Result:
+def make_result(order: WorkOrder, progress: Progress) -> JobResult:
     """Return the plans of a request, with their page; raises what `plan_fleet` raises."""
     request = PlanRequest.parse(order.request, file="request")
     meant = asked(request, order.most_adapters)
     plans = plan_fleet(meant.fleet, meant.profiles, meant.overrides, seed=meant.seed, progress=progress)
     briefings = [make_briefing(plan, progress=progress) for plan in plans.plans]
     page = plans_report(plans, briefing=briefings, origin=PageOrigin(titled(request), date.today().isoformat()))
-    return Result(_summary(plans), dump_yaml(plans.file_form()), page.replace(_whole_library(), _LIBRARY.format("")))
+    return JobResult(_summary(plans), dump_yaml(plans.file_form()), page.replace(_whole_library(), _LIBRARY.format("")))
 
 
 def whole_page(kept: str) -> str:

@@ -12,7 +12,7 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
 }
 
-router = APIRouter(include_in_schema=False)
+pages_router = APIRouter(include_in_schema=False)
 
 
 def page_file(name: str, status: int = 200) -> Response:
@@ -31,31 +31,31 @@ def _served_files() -> frozenset[str]:
 _SERVED = _served_files()
 
 
-@router.get("/")
+@pages_router.get("/")
 def plan_page() -> Response:
     """Return the page that asks for a plan."""
     return page_file("index.html")
 
 
-@router.get("/plans/{plan_id}")
+@pages_router.get("/plans/{plan_id}")
 def page_of_plan(plan_id: str) -> Response:  # noqa: ARG001 (the page reads it from its address)
     """Return the page of one plan."""
     return page_file("plan.html")
 
 
-@router.get("/compare")
+@pages_router.get("/compare")
 def compare_page() -> Response:
     """Return the page that holds two plans against each other."""
     return page_file("compare.html")
 
 
-@router.get("/server")
+@pages_router.get("/server")
 def server_page() -> Response:
     """Return the page of one server."""
     return page_file("server.html")
 
 
-@router.get("/pages/{name}")
+@pages_router.get("/pages/{name}")
 def file_of_page(name: str) -> Response:
     """Return a file that a page consists of."""
     if name not in _SERVED:

@@ -102,7 +102,7 @@ def about(request: PlanRequest) -> dict[str, Any]:
     }
 
 
-class Asked(NamedTuple):
+class AskedPlan(NamedTuple):
     """What a request means: a fleet, its profiles, and options that go before those of the fleet."""
 
     fleet: Fleet
@@ -111,7 +111,7 @@ class Asked(NamedTuple):
     seed: int | None
 
 
-def asked(request: PlanRequest, most_adapters: int) -> Asked:
+def asked(request: PlanRequest, most_adapters: int) -> AskedPlan:
     """Return what a request means.
 
     Raises:
@@ -122,14 +122,16 @@ def asked(request: PlanRequest, most_adapters: int) -> Asked:
     if len(fleet) > most_adapters:
         raise SpecError(f"lists {len(fleet):,} adapters; this server plans up to {most_adapters:,}", "adapters")
     require_long_enough(fleet)
-    profiles = fleet_profiles(fleet, "fleet", _sources(request))
+    profiles = fleet_profiles(fleet, "fleet", _profile_sources(request))
     for part in by_base(fleet.workload, profiles):
         require_servable(part.workload, part.profiles)
     planning = request.planning
     overrides = {name: getattr(planning, name) for name in planning.model_fields_set} if planning else {}
     if request.price_per_hour is not None:
         overrides["prices"] = {profile.name: request.price_per_hour for profile in profiles}
-    return Asked(fleet if request.traffic == 1.0 else fleet.scaled(request.traffic), profiles, overrides, request.seed)
+    return AskedPlan(
+        fleet if request.traffic == 1.0 else fleet.scaled(request.traffic), profiles, overrides, request.seed
+    )
 
 
 def _fleet(request: PlanRequest, place: Path) -> Fleet:
@@ -172,22 +174,22 @@ def _require_no_files(fields: Mapping[str, Any]) -> None:
     profiles = fields.get("profile")
     for each in profiles if isinstance(profiles, list | tuple) else [profiles]:
         if isinstance(each, str):
-            _require_known(each, shipped_profiles(), "profile")
+            _require_one_of(each, shipped_profiles(), "profile")
         elif isinstance(each, Mapping) and isinstance(each.get("model"), str):
-            _require_known(each["model"], shipped_models(), "profile.model")
+            _require_one_of(each["model"], shipped_models(), "profile.model")
 
 
-def _require_known(name: str, names: list[str], field: str) -> None:
+def _require_one_of(name: str, names: list[str], field: str) -> None:
     if name not in names:
         raise SpecError(not_one_of(name, names), field)
 
 
-def _sources(request: PlanRequest) -> list[ProfileSource] | None:
+def _profile_sources(request: PlanRequest) -> list[ProfileSource] | None:
     if request.profile is not None:
-        _require_known(request.profile, shipped_profiles(), "profile")
+        _require_one_of(request.profile, shipped_profiles(), "profile")
         return [request.profile]
     if request.gpu is None or request.model is None:
         return None
-    _require_known(request.gpu, shipped_gpus(), "gpu")
-    _require_known(request.model, shipped_models(), "model")
+    _require_one_of(request.gpu, shipped_gpus(), "gpu")
+    _require_one_of(request.model, shipped_models(), "model")
     return [DerivedProfile(gpu=request.gpu, model=request.model)]

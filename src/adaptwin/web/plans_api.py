@@ -18,37 +18,36 @@ from adaptwin.export.registry import STACKS
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
 from adaptwin.spec import Spec
-from adaptwin.web.job import Job, State
+from adaptwin.web.job import PlanJob, State
 from adaptwin.web.make_result import whole_page
 from adaptwin.web.plan_request import PlanRequest, about
 from adaptwin.web.report_policy import policy_of_report
 from adaptwin.web.request_size import SmallButForTheFleet
-from adaptwin.web.services import Services, services_of
+from adaptwin.web.services import Services, UsedServices
 from adaptwin.web.truth_values import require_no_truth_values
 from adaptwin.web.views import JobView, has_ended, job_view
 
-MOST_LISTED = 100
+MOST_LISTED_PLANS = 100
 _FOLLOW_EVERY = 0.25  # seconds between looks at a job that is followed
 _SPEAK_EVERY = 15.0  # seconds after which a stream says that it is still there
 
-router = APIRouter(prefix="/v1/plans", tags=["plans"], route_class=SmallButForTheFleet)
-Used = Annotated[Services, Depends(services_of)]
+plans_router = APIRouter(prefix="/v1/plans", tags=["plans"], route_class=SmallButForTheFleet)
 
 
-def _job(plan_id: str, services: Used) -> Job:
+def _job(plan_id: str, services: UsedServices) -> PlanJob:
     job = services.store.job(plan_id)
     if job is None:
         raise HTTPException(404, "there is no such plan")
     return job
 
 
-Known = Annotated[Job, Depends(_job)]
+Known = Annotated[PlanJob, Depends(_job)]
 
 
-@router.post(
+@plans_router.post(
     "", status_code=202, responses={422: {"description": "what is wrong"}, 429: {"description": "too many wait"}}
 )
-def ask_for_a_plan(asked: PlanRequest, request: Request, services: Used) -> JobView:
+def ask_for_a_plan(asked: PlanRequest, request: Request, services: UsedServices) -> JobView:
     """Ask for a plan. It is queued; `GET /v1/plans/{id}` says how far it is."""
     client, waiting = services.client_of(request), services.store.waiting()
     own = sum(job.client == client for job in waiting)
@@ -72,12 +71,12 @@ class MoreTrafficRequest(Spec):
         return require_no_truth_values(fields, cls)
 
 
-@router.post(
+@plans_router.post(
     "/{plan_id}/again",
     status_code=202,
     responses={404: {"description": "there is no such plan"}, 409: {"description": "it was not made"}},
 )
-def plan_for_more_traffic(job: Known, asked: MoreTrafficRequest, request: Request, services: Used) -> JobView:
+def plan_for_more_traffic(job: Known, asked: MoreTrafficRequest, request: Request, services: UsedServices) -> JobView:
     """Ask for a plan of the same fleet with all its traffic multiplied by a factor."""
     known = services.store.request(job.id)
     if known is None:
@@ -86,22 +85,22 @@ def plan_for_more_traffic(job: Known, asked: MoreTrafficRequest, request: Reques
     return ask_for_a_plan(PlanRequest.parse({**known, "traffic": traffic}, file="request"), request, services)
 
 
-@router.get("")
+@plans_router.get("")
 def list_plans(
-    services: Used, most: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 20, state: State | None = None
+    services: UsedServices, most: Annotated[int, Query(ge=1, le=MOST_LISTED_PLANS)] = 20, state: State | None = None
 ) -> list[JobView]:
     """List the newest plans that were asked for, in this state if one is given, the last one first."""
     return [job_view(job, services.ahead_of(job)) for job in services.store.latest(most, state)]
 
 
-@router.get("/{plan_id}", responses={404: {"description": "there is no such plan"}})
-def follow_a_plan(job: Known, services: Used) -> JobView:
+@plans_router.get("/{plan_id}", responses={404: {"description": "there is no such plan"}})
+def follow_a_plan(job: Known, services: UsedServices) -> JobView:
     """Say how far a plan is, and its figures once it is done."""
     return job_view(job, services.ahead_of(job))
 
 
-@router.post("/{plan_id}/cancel", responses={404: {"description": "there is no such plan"}})
-def cancel_a_plan(job: Known, services: Used) -> JobView:
+@plans_router.post("/{plan_id}/cancel", responses={404: {"description": "there is no such plan"}})
+def cancel_a_plan(job: Known, services: UsedServices) -> JobView:
     """Cancel a plan that waits or is made; one that has ended stays as it is."""
     if services.store.cancel(job.id):
         services.queue.wake()
@@ -109,21 +108,21 @@ def cancel_a_plan(job: Known, services: Used) -> JobView:
     return job_view(services.store.job(job.id) or job)
 
 
-@router.delete(
+@plans_router.delete(
     "/{plan_id}",
     responses={404: {"description": "there is no such plan"}, 409: {"description": "it waits or is made"}},
 )
-def remove_a_plan(job: Known, services: Used) -> JobView:
+def remove_a_plan(job: Known, services: UsedServices) -> JobView:
     """Remove a plan that has ended."""
     if not services.store.remove(job.id):
         raise HTTPException(409, "the plan waits or is made: cancel it first")
     return job_view(job)
 
 
-@router.get(
+@plans_router.get(
     "/{plan_id}/events", response_class=StreamingResponse, responses={404: {"description": "there is no such plan"}}
 )
-async def events(plan_id: str, services: Used) -> StreamingResponse:
+async def events(plan_id: str, services: UsedServices) -> StreamingResponse:
     """Follow a plan as server-sent events: one for each change, until it has ended."""
     if await asyncio.to_thread(services.store.job, plan_id) is None:
         raise HTTPException(404, "there is no such plan")
@@ -152,18 +151,20 @@ async def _changes(plan_id: str, services: Services) -> AsyncIterator[str]:
         await asyncio.sleep(_FOLLOW_EVERY)
 
 
-@router.get(
+@plans_router.get(
     "/{plan_id}/plan.yaml",
     response_class=PlainTextResponse,
     responses={404: {"description": "no such plan, or not done"}},
 )
-def plan_file(job: Known, services: Used) -> PlainTextResponse:
+def plan_file(job: Known, services: UsedServices) -> PlainTextResponse:
     """Return the plan as its file."""
     return PlainTextResponse(_plan_text(job, services), media_type="application/yaml", headers=_as_file("plan.yaml"))
 
 
-@router.get("/{plan_id}/report", response_class=Response, responses={404: {"description": "no such plan, or not done"}})
-def report_page(job: Known, services: Used, download: bool = False) -> Response:
+@plans_router.get(
+    "/{plan_id}/report", response_class=Response, responses={404: {"description": "no such plan, or not done"}}
+)
+def report_page(job: Known, services: UsedServices, download: bool = False) -> Response:
     """Return the report of the plan: a page that needs no other file."""
     kept = services.store.report(job.id)
     if kept is None:
@@ -173,7 +174,7 @@ def report_page(job: Known, services: Used, download: bool = False) -> Response:
     return Response(page, media_type="text/html", headers=headers)
 
 
-@router.get(
+@plans_router.get(
     "/{plan_id}/exports/{stack}",
     response_class=Response,
     responses={
@@ -181,7 +182,7 @@ def report_page(job: Known, services: Used, download: bool = False) -> Response:
         409: {"description": "the stack cannot express the plan"},
     },
 )
-def exported_files(job: Known, stack: str, services: Used) -> Response:
+def exported_files(job: Known, stack: str, services: UsedServices) -> Response:
     """Return the files that run the plan on a serving stack: one file as it is, several as a zip archive."""
     if stack not in STACKS:
         raise HTTPException(404, f"there is no such stack; there are {', '.join(STACKS)}")
@@ -200,7 +201,7 @@ def exported_files(job: Known, stack: str, services: Used) -> Response:
     return Response(packed.getvalue(), media_type="application/zip", headers=_as_file(f"{stack}.zip"))
 
 
-def _plan_text(job: Job, services: Services) -> str:
+def _plan_text(job: PlanJob, services: Services) -> str:
     text = services.store.plan(job.id)
     if text is None:
         raise HTTPException(404, "there is no plan: it is not done")

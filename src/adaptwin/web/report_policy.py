@@ -17,8 +17,8 @@ def policy_of_report(page: str) -> str:
     """Return the policy under which a browser runs the script of a report and the library that it starts."""
     own = _SCRIPT.findall(page)[-1:]  # the page ends with it; nothing before it is ours
     scripts = {*own, get_plotlyjs()}
-    return _POLICY.format(scripts=" ".join(sorted(map(_source, scripts))))
+    return _POLICY.format(scripts=" ".join(sorted(map(_source_by_hash, scripts))))
 
 
-def _source(script: str) -> str:
+def _source_by_hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

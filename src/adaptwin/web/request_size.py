@@ -9,7 +9,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 
-MOST_BYTES = 100_000  # of a request without its fleet
+MOST_BYTES_BESIDE_FLEET = 100_000  # of a request without its fleet
 
 
 class SmallButForTheFleet(APIRoute):
@@ -21,7 +21,7 @@ class SmallButForTheFleet(APIRoute):
 
         async def checked(request: Request) -> Response:
             body = await request.body()
-            if len(body) > MOST_BYTES and (wrong := await asyncio.to_thread(_what_is_too_large, body)):
+            if len(body) > MOST_BYTES_BESIDE_FLEET and (wrong := await asyncio.to_thread(_what_is_too_large, body)):
                 return JSONResponse({"detail": wrong}, 413)
             return await answer(request)
 
@@ -34,6 +34,6 @@ def _what_is_too_large(body: bytes) -> str | None:
     except (ValueError, RecursionError):
         return "a body that is no JSON is too large to be looked at"
     fleet = fields.pop("fleet", "") if isinstance(fields, dict) else ""
-    if not isinstance(fleet, str) or len(json.dumps(fields)) > MOST_BYTES:
-        return f"a request without the text of its fleet may have {MOST_BYTES:,} bytes at most"
+    if not isinstance(fleet, str) or len(json.dumps(fields)) > MOST_BYTES_BESIDE_FLEET:
+        return f"a request without the text of its fleet may have {MOST_BYTES_BESIDE_FLEET:,} bytes at most"
     return None

@@ -1,4 +1,4 @@
-"""serve: run the web app until it is told to end."""
+"""serve_app: run the web app until it is told to end."""
 
 import socket
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from adaptwin.web.settings import WebSettings
 _WAITING = 256  # connections that may wait
 
 
-def serve(settings: WebSettings, host: str, port: int, say: Callable[[str], None]) -> None:
+def serve_app(settings: WebSettings, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serve the app; `say` is told its address once it listens.
 
     Raises:

@@ -2,25 +2,25 @@
 
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from adaptwin.web.guard import COOKIE, SIGN_IN, is_token
 from adaptwin.web.page_files import page_file
-from adaptwin.web.services import Services, services_of
+from adaptwin.web.services import UsedServices
 
-router = APIRouter(include_in_schema=False)
+sign_in_router = APIRouter(include_in_schema=False)
 _KEPT = 30 * 86_400  # seconds
 
 
-@router.get(SIGN_IN)
+@sign_in_router.get(SIGN_IN)
 def sign_in_page() -> Response:
     """Return the page that asks for the token."""
     return page_file("sign-in.html")
 
 
-@router.post(SIGN_IN)
-async def sign_in(request: Request, services: Services = Depends(services_of)) -> Response:  # noqa: B008 (FastAPI's way)
+@sign_in_router.post(SIGN_IN)
+async def sign_in(request: Request, services: UsedServices) -> Response:
     """Keep the token as a cookie, which no script can read, and other sites can use for no change."""
     token = services.settings.token
     given = parse_qs((await request.body()).decode("latin-1")).get("token", [""])[0].strip()

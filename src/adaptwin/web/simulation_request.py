@@ -16,8 +16,8 @@ from adaptwin.web.truth_values import require_no_truth_values
 from adaptwin.workload.sources.adapters_csv import lengths_of_means
 from adaptwin.workload.sources.synthetic import synthesize
 
-MOST_TOKENS = 3e7  # of one simulation, so that it takes about a second at most
-MOST_REQUESTS = 50_000  # of one simulation
+MOST_SIMULATED_TOKENS = 3e7  # of one simulation, so that it takes about a second at most
+MOST_SIMULATED_REQUESTS = 50_000  # of one simulation
 
 
 class SimulationRequest(Spec):
@@ -71,10 +71,14 @@ def simulated(request: SimulationRequest) -> SimulationAnswer:
     if request.profile not in shipped_profiles():
         raise SpecError(not_one_of(request.profile, shipped_profiles()), "profile")
     tokens = request.rate * request.duration * (request.prompt + request.answer)
-    if tokens > MOST_TOKENS:
-        raise SpecError(f"{tokens:,.0f} tokens in all are too many; allowed: up to {MOST_TOKENS:,.0f}", "duration")
-    if (requests := request.rate * request.duration) > MOST_REQUESTS:
-        raise SpecError(f"{requests:,.0f} requests in all are too many; allowed: up to {MOST_REQUESTS:,}", "rate")
+    if tokens > MOST_SIMULATED_TOKENS:
+        raise SpecError(
+            f"{tokens:,.0f} tokens in all are too many; allowed: up to {MOST_SIMULATED_TOKENS:,.0f}", "duration"
+        )
+    if (requests := request.rate * request.duration) > MOST_SIMULATED_REQUESTS:
+        raise SpecError(
+            f"{requests:,.0f} requests in all are too many; allowed: up to {MOST_SIMULATED_REQUESTS:,}", "rate"
+        )
     profile = load_profile(request.profile)
     workload = synthesize(
         adapters=request.adapters,

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from adaptwin.spec import Spec
-from adaptwin.web.job import ENDED, Job, State
+from adaptwin.web.job import ENDED, PlanJob, State
 
 
 class StageView(Spec):
@@ -42,7 +42,7 @@ class JobView(Spec):
     summary: dict[str, Any] | None = Field(default=None, description="figures of its plans, once it is done")
 
 
-def job_view(job: Job, ahead: int = 0) -> JobView:
+def job_view(job: PlanJob, ahead: int = 0) -> JobView:
     """Return a job as the API shows it."""
     return JobView(
         id=job.id,
@@ -58,6 +58,6 @@ def job_view(job: Job, ahead: int = 0) -> JobView:
     )
 
 
-def has_ended(job: Job) -> bool:
+def has_ended(job: PlanJob) -> bool:
     """Whether nothing more happens to a job."""
     return job.state in ENDED

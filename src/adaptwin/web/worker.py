@@ -10,7 +10,7 @@ from contextlib import suppress
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 
-from adaptwin.web.job import Order
+from adaptwin.web.job import WorkOrder
 from adaptwin.web.job_process import Told
 
 Work = Callable[[connection.Connection], None]
@@ -26,7 +26,7 @@ class Worker:
         self._pipe: connection.Connection | None = None
         self._folder = ""
 
-    def send(self, order: Order) -> None:
+    def send(self, order: WorkOrder) -> None:
         """Give the process a job."""
         if not self.is_alive:
             self.stop()
