@@ -166,7 +166,7 @@ def test_a_report_runs_no_scripts_but_its_own():
 
 def test_one_visitor_cannot_fill_the_queue(serve):
     server = serve(most_queued_of_client=2)
-    own, other = {"X-Adaptwin-WebClient": "ann"}, {"X-Adaptwin-WebClient": "bob"}
+    own, other = {"X-Adaptwin-Client": "ann"}, {"X-Adaptwin-Client": "bob"}
     replies = [server.call("/v1/plans", {**ASKED, "fleet": "sleep 1000"}, headers=own) for _ in range(5)]
     assert replies[-1].status == 429
     assert server.call("/v1/plans", {**ASKED, "fleet": "sleep 1000"}, headers=other).status == 202

@@ -9,7 +9,7 @@
   // The courses over time are flatter there, and no figure is higher than a sheet.
   const printHeight = (box) => Math.min(840, drawn.figures[box.id].layout.height * (box.closest("details > figure") ? 0.6 : 1));
   const mostRows = matchMedia("(max-width: 56rem)").matches ? 25 : 100; // of adapters, until all are asked for
-  const finished = new Set(); // figures that are drawn; one that is being drawn has no size yet
+  const forPaper = new Set(); // figures that were first drawn for printing, which cannot be resized to the window
   let printing = false;
   document.documentElement.classList.add("script");
   const look = () => (dark.matches && !printing ? drawn.dark : drawn.light);
@@ -27,16 +27,12 @@
     const { data, layout } = drawn.figures[box.id];
     // A finger on a figure should scroll the page, not zoom the figure.
     const dragmode = touch ? false : "zoom";
+    if (printing) forPaper.add(box);
     const width = printing ? { width: printWidth(box), height: printHeight(box) } : {};
-    const isForPrint = printing;
-    Plotly.newPlot(box, data, { ...layout, ...width, dragmode, template: look() }, { displayModeBar: false, responsive: true })
-      .then(() => {
-        finished.add(box);
-        if (printing !== isForPrint) redraw();
-      });
+    Plotly.newPlot(box, data, { ...layout, ...width, dragmode, template: look() }, { displayModeBar: false, responsive: true });
   };
   const redraw = () => {
-    for (const box of finished) {
+    for (const box of document.querySelectorAll(".js-plotly-plot")) {
       const { height } = drawn.figures[box.id].layout;
       const size = printing
         ? { width: printWidth(box), height: printHeight(box), autosize: false }
@@ -52,11 +48,12 @@
       if (isIntersecting) { watch.unobserve(target); draw(target); }
     }
   }, { rootMargin: "400px" });
-  for (const box of boxes) {
+  const drawWhenSeen = (box) => {
     const { height } = drawn.figures[box.id].layout;
     box.style.height = `${height}px`;
     watch.observe(box);
-  }
+  };
+  boxes.forEach(drawWhenSeen);
 
   addEventListener("load", () => (window.requestIdleCallback ?? setTimeout)(load));
 
@@ -72,7 +69,16 @@
     for (const box of boxes) if (box.offsetParent !== null) draw(box);
     redraw();
   });
-  addEventListener("afterprint", () => { printing = false; redraw(); });
+  addEventListener("afterprint", () => {
+    printing = false;
+    for (const box of forPaper) {
+      Plotly.purge(box);
+      box.classList.remove("js-plotly-plot");
+      drawWhenSeen(box);
+    }
+    forPaper.clear();
+    redraw();
+  });
 
   const copy = async (button) => {
     const code = button.parentElement.querySelector("code");

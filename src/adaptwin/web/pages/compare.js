@@ -8,21 +8,23 @@ const CHOICES = [["first", "a"], ["second", "b"]];
 let jobs = [];
 
 const titled = (job) => `${titleOf(job)}: ${gpus(job.summary.gpus)}, ${when(job, "medium")}`;
-const limit = (seconds) => (seconds === null || seconds === undefined ? "none" : duration(seconds));
+const isGiven = (value) => value !== null && value !== undefined;
+const OF_FLEET = "the fleet's";
+const NOT_GIVEN = "no limit asked";
 
 const serversOf = ({ summary }) => element("ul", {}, ...summary.plans.flatMap((plan) => plan.servers).map((server) =>
   element("li", {}, `${server.name}: ${adapters(server.adapters)}, max_loras ${server.max_loras}, ${server.verdict ?? "standby"}`)));
 
 const askedOf = (job) => {
-  const { objective = "", headroom, spare, ttft_p99: ttft, itl_p99: itl } = job.asked ?? {};
+  const { objective, headroom, spare, ttft_p99: ttft, itl_p99: itl } = job.asked ?? {};
   return [
     ["Traffic", `× ${job.traffic ?? 1}`],
-    ["GPU and model", job.hardware || "–"],
-    ["Objective", OBJECTIVES[objective ?? ""] ?? objective ?? "–"],
-    ["Headroom asked", percent(headroom ?? 0)],
-    ["GPUs that may fail", String(spare ?? 0)],
-    ["TTFT p99 at most", limit(ttft)],
-    ["ITL p99 at most", limit(itl)],
+    ["GPU and model", job.hardware || OF_FLEET],
+    ["Objective", OBJECTIVES[objective] ?? objective ?? OF_FLEET],
+    ["Headroom asked", isGiven(headroom) ? percent(headroom) : OF_FLEET],
+    ["GPUs that may fail", isGiven(spare) ? String(spare) : OF_FLEET],
+    ["TTFT p99 at most", isGiven(ttft) ? duration(ttft) : NOT_GIVEN],
+    ["ITL p99 at most", isGiven(itl) ? duration(itl) : NOT_GIVEN],
   ];
 };
 

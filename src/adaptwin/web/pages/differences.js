@@ -2,12 +2,13 @@
 import { adapters, gpus, lowestHeadroom, number, percent, safetyOf } from "./common.js";
 
 const NEARLY = 1e-6;
+const fleetOf = ({ title }) => (title ?? "").replace(/ × [\d.e+-]+$/, ""); // a title ends with the factor on the traffic
 
 function traffic(first, second) {
   const [before, after] = [first.summary.request_rate, second.summary.request_rate];
   const ratio = after / before;
   if (Math.abs(ratio - 1) < NEARLY) return "";
-  const isSameFleet = first.title === second.title && first.summary.adapters === second.summary.adapters;
+  const isSameFleet = fleetOf(first) === fleetOf(second) && first.summary.adapters === second.summary.adapters;
   return isSameFleet ? `traffic × ${number(ratio)}` : `${number(after)} instead of ${number(before)} requests/s`;
 }
 

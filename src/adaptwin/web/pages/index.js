@@ -131,14 +131,14 @@ const row = (job) => {
   const problem = job.failure ? inWordsOfThePage(job.failure).message : "";
   const cells = [
     ["result", "", isDone ? gpus(job.summary.gpus) : job.state],
-    ["safe", tone(safe.answer), isDone ? safe.answer : problem, safe.reasons],
+    isDone ? ["safe", tone(safe.answer), safe.answer, safe.reasons] : ["what is wrong", "", problem],
     ["fleet", "", isDone ? adapters(job.summary.adapters) : ""],
     ["asked", "", when(job)],
   ];
   return element("tr", {},
     element("th", { scope: "row", className: "name" }, element("a", { href: `/plans/${job.id}` }, titleOf(job))),
     ...cells.map(([label, className, text, reasons = ""]) =>
-      element("td", { className: text === problem && problem ? "" : className, title: reasons, "data-label": label }, text)));
+      element("td", { className, title: reasons, "data-label": label }, text)));
 };
 
 const list = async () => {

@@ -25,8 +25,7 @@ const show = (answer) => {
   showShare("kv", answer.starts ? answer.kv_usage : null);
   showShare("served", answer.starts && answer.offered_throughput ? Math.min(1, answer.throughput / answer.offered_throughput) : null);
   $("assumed").textContent = answer.assumptions.length ? `Assumes: ${answer.assumptions.join("; ")}.` : "";
-  const beyond = answer.extrapolations ?? [];
-  $("extrapolated").textContent = beyond.length ? `Extrapolated: ${beyond.join("; ")}.` : answer.extrapolated ? "Extrapolated in part." : "";
+  $("extrapolated").textContent = (answer.extrapolations ?? []).join(" ");
 };
 
 const showShare = (name, share) => {
@@ -40,7 +39,7 @@ const fail = (error) => {
   $("cards").replaceChildren();
   for (const name of ["kv", "served"]) showShare(name, null);
   for (const name of ["assumed", "extrapolated"]) $(name).textContent = "";
-  const isTooMuch = /tokens in all are too many/.test(error.message);
+  const isTooMuch = /in all are too many/.test(error.message);
   $("error").textContent = isTooMuch ? "Too much to simulate: lower the rate or the lengths." : withField(error.field, error.message);
   $("error").hidden = false;
 };

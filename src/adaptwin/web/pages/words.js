@@ -1,5 +1,4 @@
 // What things of the API are called on the pages, and its errors in these words.
-import { number } from "./common.js";
 
 export const OBJECTIVES = {
   "min-gpus": "the fewest GPUs", slo: "the fewest GPUs within the latency limits below", "min-cost": "the lowest price",
@@ -22,10 +21,7 @@ export const STACKS = {
   csv: "CSV: tables of servers and adapters",
 };
 
-export function titleOf(job) {
-  const times = job.traffic && job.traffic !== 1 ? ` × ${number(job.traffic)}` : "";
-  return `${job.title || "adapters"}${times}`;
-}
+export const titleOf = ({ title }) => title || "adapters";
 
 // Errors that a page can say better than the API, and the inputs that they are about.
 const BETTER = [
