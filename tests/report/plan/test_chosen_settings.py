@@ -68,7 +68,7 @@ def test_where_all_would_serve_without_a_setting_the_latencies_are_compared(plan
     (said,) = chosen_sentences(found)
     assert said == (
         "max_num_batched_tokens 512 to 1,024 instead of 2,048 on gpu-0, gpu-1: ITL p99 up to 67 ms instead of 108 ms, "
-        "TTFT p99 up to 1.0 s instead of 200 ms."
+        "at the cost of TTFT p99 up to 1.0 s instead of 200 ms."
     )
 
 

@@ -96,8 +96,17 @@ def _without_it(plan: Plan, decided: Sequence[_Decided], without: str) -> list[s
             for what, many in failing.most_common()
         ]
         return [f"{without}, {' and '.join(parts)}"]
-    latencies = [_latencies(label, name, decided) for label, name in (("ITL p99", "itl_p99"), ("TTFT p99", "ttft_p99"))]
-    return [", ".join(filter(None, latencies))] if any(latencies) else []
+    return _gains_and_costs(decided)
+
+
+def _gains_and_costs(decided: Sequence[_Decided]) -> list[str]:
+    """Say which latencies a decision lowers, and then which it raises; empty where none is known."""
+    found = [_latency(label, name, decided) for label, name in (("ITL p99", "itl_p99"), ("TTFT p99", "ttft_p99"))]
+    lower, higher = ([text for text, is_cost in filter(None, found) if is_cost is kind] for kind in (False, True))
+    if higher:
+        cost = f"at the cost of {' and '.join(higher)}"
+        return [f"{', '.join(lower)}, {cost}" if lower else cost]
+    return [", ".join(lower)] if lower else []
 
 
 def _failure(without: DefaultPerformance | None) -> str:
@@ -107,8 +116,11 @@ def _failure(without: DefaultPerformance | None) -> str:
     return "" if without.verdict == "ok" else f"be {_VERDICTS[without.verdict]}"
 
 
-def _latencies(label: str, name: str, decided: Sequence[_Decided]) -> str:
-    """Return the highest latency of these servers with the decision and without it; empty where one is unknown."""
+def _latency(label: str, name: str, decided: Sequence[_Decided]) -> tuple[str, bool] | None:
+    """Say the highest latency of these servers with the decision and without it, and whether it is higher with it.
+
+    None where one is unknown.
+    """
     known = [
         (figure, other)
         for each in decided
@@ -118,11 +130,11 @@ def _latencies(label: str, name: str, decided: Sequence[_Decided]) -> str:
         if figure is not None and other is not None
     ]
     if not known:
-        return ""
-    now, then = (duration(max(values)) for values in zip(*known, strict=True))
-    return (
-        f"{label} {'up to ' if len(decided) > 1 else ''}{now}{f' instead of {then}' if now != then else ' as before'}"
-    )
+        return None
+    highest = [max(values) for values in zip(*known, strict=True)]
+    now, then = map(duration, highest)
+    how = "as before" if now == then else f"instead of {then}"
+    return f"{label} {'up to ' if len(decided) > 1 else ''}{now} {how}", now != then and highest[0] > highest[1]
 
 
 def _latency_figure(of: Forecast | DefaultPerformance | None, name: str) -> float | None:
