@@ -23,6 +23,7 @@
   };
   const draw = (box) => {
     if (box.classList.contains("js-plotly-plot")) return;
+    watch.unobserve(box);
     load();
     const { data, layout } = drawn.figures[box.id];
     // A finger on a figure should scroll the page, not zoom the figure.
@@ -45,7 +46,7 @@
   // Hundreds of GPUs have hundreds of figures: each is drawn when it comes into view, and all for printing.
   const watch = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
-      if (isIntersecting) { watch.unobserve(target); draw(target); }
+      if (isIntersecting) draw(target);
     }
   }, { rootMargin: "400px" });
   const drawWhenSeen = (box) => {
