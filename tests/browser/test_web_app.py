@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from pypdf import PdfReader
 from tests.browser.conftest import DESKTOP, HEIGHT, PHONE, Opened
-from tests.browser.served import FLEET, App
+from tests.browser.served import FLEET, PROFILE, App
 from tests.browser.test_keyboard import stops, tab_to
 from tests.browser.test_widths import BEYOND
 
@@ -20,6 +20,8 @@ from adaptwin import Plan
 from adaptwin.export.registry import STACKS
 
 PLANNING = 300_000  # ms, for what waits for a plan
+UNSTARTED = re.compile("^(waiting.*|starting)?$")
+LOG_WITHOUT_UNIT = "time,adapter,prompt_tokens,completion_tokens\n100,a,10,20\n50000,b,10,20\n99999,a,10,20\n"
 PAGES = ("/", "/server", "/compare", "/plans/{plan}")
 
 
@@ -83,9 +85,10 @@ def test_from_a_file_to_the_plan_and_its_report(visit, tmp_path):
         page.get_by_label("Choose a file").set_input_files(file)
         expect(page.get_by_label("Or write them here")).to_have_value(FLEET)
         page.get_by_role("button", name="Plan", exact=True).click()
-        expect(page.get_by_role("heading", name="Planning")).to_be_visible()
-        page.wait_for_url("**/plans/*", timeout=PLANNING)
-        expect(page.get_by_role("heading", level=1)).to_have_text("1 GPU for 20 adapters")
+        page.wait_for_url("**/plans/*")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Planning adapters.csv")
+        expect(page.get_by_role("heading", level=1)).to_have_text("1 GPU for 20 adapters", timeout=PLANNING)
+        expect(page.locator("#about")).to_contain_text("adapters.csv")
         report = page.frame_locator("#report")
         expect(report.get_by_role("heading", level=1)).to_contain_text("20 adapters")
         report.locator("body").evaluate("document.querySelector('.plot').scrollIntoView()")
@@ -112,11 +115,113 @@ def test_a_plan_shows_how_far_it_is_and_is_cancelled(visit, app):
     with visit() as page:
         page.get_by_role("button", name="200 adapters").click()
         page.get_by_role("button", name="Plan", exact=True).click()
-        expect(page.locator("#stage")).not_to_have_text(re.compile("^(waiting.*)?$"), timeout=PLANNING)
+        expect(page.locator("#stage")).not_to_have_text(UNSTARTED, timeout=PLANNING)
         page.get_by_role("button", name="Cancel").click()
-        expect(page.get_by_role("heading", name="Planning")).to_be_hidden()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Cancelled: example of 200 adapters")
+        assert app.call("/v1/plans?most=1")[0]["state"] == "cancelled"
+        page.get_by_role("link", name="Change and try again").click()
+        expect(page.get_by_label("Or write them here")).to_have_value(re.compile("tenant-199"))
         expect(page.locator("#latest tbody tr").first).to_contain_text("cancelled")
-    assert app.call("/v1/plans?most=1")[0]["state"] == "cancelled"
+
+
+def test_a_plan_that_is_made_outlives_a_reload(visit):
+    with visit() as page:
+        page.get_by_role("button", name="200 adapters").click()
+        page.get_by_role("button", name="Plan", exact=True).click()
+        expect(page.locator("#stage")).not_to_have_text(UNSTARTED, timeout=PLANNING)
+        page.reload()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Planning example of 200 adapters")
+        expect(page.locator("#stage")).not_to_have_text(UNSTARTED)
+        page.go_back()
+        expect(page.get_by_label("Or write them here")).to_have_value(re.compile("tenant-199"))
+        page.locator("#latest").get_by_role("link", name="example of 200 adapters").first.click()
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Cancelled")
+
+
+def test_a_plan_that_is_removed_while_it_is_followed_says_so(visit):
+    gone = {"status": 404, "json": {"detail": "there is no such plan"}}
+    running = {"id": "gone", "state": "running", "ahead": 0, "created": 0, "title": "a.csv"}
+    answers = iter([{"status": 200, "json": running}, gone])
+    with visit(complaints=("404",)) as page:
+        page.route("**/v1/plans/gone/events", lambda route: route.fulfill(**gone))
+        page.route("**/v1/plans/gone", lambda route: route.fulfill(**next(answers)))
+        page.goto(f"{page.url}plans/gone")
+        expect(page.get_by_role("alert").first).to_have_text("there is no such plan")
+        expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+
+
+def test_the_list_follows_unfinished_plans(visit, app):
+    with visit() as page:
+        job = app.call("/v1/plans", {"fleet": FLEET, "format": "csv", "profile": PROFILE, "title": "followed.csv"})
+        page.reload()
+        row = page.locator("#latest tbody tr").filter(has=page.locator(f"a[href='/plans/{job['id']}']"))
+        expect(row).to_contain_text(re.compile("queued|running"))
+        expect(row).to_contain_text("1 GPU", timeout=PLANNING)
+        expect(page.get_by_role("link", name="All plans")).to_be_visible()
+
+
+def test_wrong_input_is_not_in_the_list(visit, app):
+    asked = {"fleet": "name,rank\na,8\n", "format": "csv", "profile": PROFILE, "title": "wrong.csv"}
+    plan_id = app.call("/v1/plans", asked)["id"]
+    with visit(f"/plans/{plan_id}") as page:
+        expect(page.get_by_role("heading", level=1)).to_have_text("There is no plan for wrong.csv")
+        expect(page.get_by_role("alert").first).to_contain_text("missing column")
+        page.get_by_role("link", name="Change and try again").click()
+        expect(page.locator("#latest tbody tr").first).to_be_visible()
+        assert "wrong.csv" not in page.locator("#latest").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04\x00\x00sheet", "This is not a text file: save the sheet as CSV."),
+        ("name,rank,rate\nmünchen,8,1\n".encode("latin-1"), "save the sheet as CSV UTF-8"),
+    ],
+)
+def test_a_file_that_is_not_text_is_refused(visit, tmp_path, content, said):
+    file = tmp_path / "adapters.xlsx"
+    file.write_bytes(content)
+    with visit() as page:
+        page.get_by_label("Choose a file").set_input_files(file)
+        expect(page.get_by_role("alert")).to_contain_text(said)
+        expect(page.get_by_label("Choose a file")).to_be_focused()
+        expect(page.get_by_label("Or write them here")).to_have_value("")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "guess"),
+    [
+        ("a.csv", "Name;Rank;Rate\na;8;1\n", "csv"),
+        ("a.tsv", "RANK\tname\trate\n8\ta\t1\n", "csv"),
+        ("a.csv", "name,tokens\na,8\n", "csv"),
+        ("a.csv", "time,adapter,input\n1,a,8\n", "log"),
+        ("a.txt", "adapters:\n- {name: a}\n", "yaml"),
+    ],
+)
+def test_the_kind_of_a_file_is_guessed(visit, name, text, guess):
+    with visit() as page:
+        file = {"name": name, "mimeType": "text/plain", "buffer": text.encode()}
+        page.get_by_label("Choose a file").set_input_files(file)
+        expect(page.get_by_label("This is")).to_have_value(guess)
+        expect(page.get_by_label("Times in the log are in")).to_be_visible(visible=guess == "log")
+
+
+@pytest.mark.parametrize(
+    ("currency", "is_right"), [("USD", True), ("€", True), ("", True), ("12", False), ("a b", False)]
+)
+def test_a_currency_is_letters_or_a_sign(visit, currency, is_right):
+    with visit() as page:
+        page.get_by_label("Currency").fill(currency)
+        assert page.get_by_label("Currency").evaluate("(input) => input.checkValidity()") == is_right
+
+
+def test_the_typical_price_is_taken(visit):
+    with visit() as page:
+        page.get_by_label("Figures of").select_option("derived")
+        page.get_by_label("GPU", exact=True).select_option("l40s")
+        page.get_by_role("button", name="Use this price").click()
+        expect(page.get_by_label("Price of a GPU per hour")).to_have_value("1.3")
 
 
 def test_what_if_traffic_doubles_and_both_plans_side_by_side(visit, plan_id):
@@ -124,10 +229,28 @@ def test_what_if_traffic_doubles_and_both_plans_side_by_side(visit, plan_id):
         page.get_by_label("What if traffic is multiplied by").fill("2")
         page.get_by_role("button", name="Plan for it").click()
         page.wait_for_url("**/compare?*", timeout=PLANNING)
+        expect(page.locator("#answer")).to_contain_text(re.compile("^Second plan: traffic × 2, .*GPU.*headroom"))
         table = page.get_by_role("table")
+        expect(table.get_by_role("row", name="Traffic")).to_contain_text("differs")
+        expect(table.get_by_role("row", name="Adapters 20 20")).not_to_contain_text("differs")
         expect(table).to_contain_text("GPUs")
         rates = [float(text) for text in re.findall(r"([\d.]+) req/s", table.inner_text())]
         assert rates == [6.0, 12.0]
+
+
+def test_a_factor_out_of_range_is_refused(visit, plan_id):
+    with visit(f"/plans/{plan_id}") as page:
+        page.get_by_label("What if traffic is multiplied by").fill("0")
+        page.get_by_role("button", name="Plan for it").click()
+        expect(page.get_by_role("alert")).to_have_text("The traffic can be multiplied by 0.01 to 100.")
+
+
+def test_a_plan_of_the_address_that_is_not_there_is_not_replaced(visit, plan_id):
+    with visit(f"/compare?a={plan_id}&b=none", complaints=("404",)) as page:
+        expect(page.get_by_role("alert")).to_contain_text("none")
+        expect(page.get_by_label("First plan")).to_have_value(plan_id)
+        expect(page.get_by_label("Second plan")).to_have_value("")
+        expect(page.get_by_role("table")).to_have_count(0)
 
 
 def test_every_export_is_downloaded(visit, plan_id):
@@ -172,12 +295,39 @@ def test_errors_of_options_are_where_they_are_chosen(visit):
     with visit(complaints=("422",)) as page:
         page.get_by_label("Objective").select_option("slo")
         ask(page)
-        expect(page.get_by_label("Objective")).to_have_attribute("aria-invalid", "true", timeout=PLANNING)
+        page.wait_for_url("**/?edit=*", timeout=PLANNING)
+        for label in ("TTFT p99 at most, s", "ITL p99 at most, ms"):
+            expect(page.get_by_label(label)).to_have_attribute("aria-invalid", "true")
+        expect(page.get_by_label("TTFT p99 at most, s")).to_be_focused()
+        expect(page.get_by_role("alert")).to_have_text(
+            'Fill in "TTFT p99 at most" or "ITL p99 at most", or choose another objective.'
+        )
+        expect(page.get_by_label("Objective")).to_have_value("slo")
+        expect(page.get_by_label("Or write them here")).to_have_value(FLEET)
         page.get_by_label("TTFT p99 at most, s").fill("2")
         page.get_by_label("Price of a GPU per hour").fill("-1")
         page.locator("#form").evaluate("form => { form.noValidate = true }")
         page.get_by_role("button", name="Plan", exact=True).click()
         expect(page.get_by_label("Price of a GPU per hour")).to_have_attribute("aria-invalid", "true", timeout=PLANNING)
+
+
+@pytest.mark.parametrize(
+    ("changes", "label", "said"),
+    [
+        ({"Objective": "min-cost"}, "Price of a GPU per hour", 'Fill in "Price of a GPU per hour".'),
+        ({"Figures of": ""}, "Figures of", "Choose a GPU and a model"),
+        ({"This is": "log"}, "Times in the log are in", 'choose their unit in "Times in the log are in".'),
+    ],
+)
+def test_errors_are_in_words_of_the_page(visit, changes, label, said):
+    fleet = LOG_WITHOUT_UNIT if "This is" in changes else FLEET
+    with visit() as page:
+        for name, value in changes.items():
+            page.get_by_label(name).select_option(value)
+        ask(page, fleet)
+        expect(page.get_by_label(label)).to_have_attribute("aria-invalid", "true", timeout=PLANNING)
+        expect(page.get_by_role("alert")).to_contain_text(said)
+        assert "--" not in page.get_by_role("alert").inner_text()
 
 
 def test_a_plan_that_is_not_there_says_so(visit):
@@ -196,6 +346,21 @@ def test_sliders_answer_within_200_ms(visit, capsys):
             f"\na slider answers after {sorted(took)[len(took) // 2]:.0f} ms in the median, {max(took):.0f} ms at most"
         )
     assert max(took) < 200
+
+
+def test_the_page_of_one_server_says_when_it_is_too_much_and_keeps_its_settings(visit):
+    with visit("/server", complaints=("422",)) as page:
+        expect(page.locator("#kv-is")).to_contain_text("%")
+        for name, value in (("rate", "60"), ("prompt", "4000")):
+            page.locator(f"#{name}").fill(value)
+        expect(page.get_by_role("alert")).to_have_text("Too much to simulate: lower the rate or the lengths.")
+        expect(page.locator("#verdict")).to_have_text("")
+        expect(page.locator("#cards")).to_be_empty()
+        page.locator("#prompt").fill("400")
+        expect(page.get_by_role("alert")).to_be_hidden()
+        page.reload()
+        expect(page.locator("#prompt")).to_have_value("400")
+        expect(page.locator("#rate-is")).to_have_text("60")
 
 
 def test_first_paint_is_fast(visit, capsys):
@@ -218,8 +383,7 @@ def test_with_the_keyboard_alone(visit):
         page.keyboard.press("Enter")
         tab_to(page, tag="BUTTON", text="Plan")
         page.keyboard.press("Enter")
-        page.wait_for_url("**/plans/*", timeout=PLANNING)
-        page.wait_for_selector("#tools:not([hidden])")
+        page.wait_for_selector("#tools:not([hidden])", timeout=PLANNING)
         tab_to(page, tag="BUTTON", text="Plan for it")
     with visit("/server") as page:
         expect(page.locator("#verdict")).not_to_have_text("…")
@@ -246,13 +410,35 @@ def test_axe_finds_no_violation_and_nothing_is_wider_than_the_window(visit, plan
 def test_the_report_alone_is_printed(visit, plan_id):
     with visit(f"/plans/{plan_id}") as page:
         with page.context.expect_page() as opened:
-            page.get_by_role("link", name="Report on its own, to print").click()
+            page.get_by_role("link", name="Report on its own").click()
         alone = opened.value
         alone.wait_for_load_state("networkidle")
         sheets = PdfReader(io.BytesIO(alone.pdf(prefer_css_page_size=True, format="A4"))).pages
         text = " ".join(sheet.extract_text() for sheet in sheets)
         assert "tenant-07" in text
         assert f"1 / {len(sheets)}" in " ".join(text.split())
+
+
+def test_the_report_is_as_high_as_its_content_and_is_printed_from_the_page(visit, plan_id):
+    with visit(f"/plans/{plan_id}") as page:
+        expect(page.frame_locator("#report").get_by_role("heading", level=1)).to_be_visible()
+        page.wait_for_function(
+            """() => {
+              const report = document.getElementById("report"), content = report.contentDocument.documentElement;
+              return report.clientHeight > 1000 && content.scrollHeight <= report.clientHeight;
+            }"""
+        )
+        page.evaluate("""() => {
+          const inside = document.getElementById("report").contentWindow;
+          inside.print = () => { document.title = "printed"; };
+        }""")
+        page.get_by_role("button", name="Print").click()
+        expect(page).to_have_title("printed")
+        outer = PdfReader(io.BytesIO(page.pdf(format="A4"))).pages
+        assert len(outer) == 1
+        assert "The report is printed by the button" in " ".join(outer[0].extract_text().split())
+        page.locator("#report").scroll_into_view_if_needed()
+        page.wait_for_timeout(500)  # in which figures that were drawn for paper are drawn for the window
 
 
 def test_names_are_text_on_every_page(visit, app):

@@ -20,7 +20,7 @@ const askedOf = (job) => {
   return [
     ["Traffic", `× ${job.traffic ?? 1}`],
     ["GPU and model", job.hardware || OF_FLEET],
-    ["Objective", OBJECTIVES[objective] ?? objective ?? OF_FLEET],
+    ["Objective", OBJECTIVES[objective]?.replace(/ below$/, "") ?? objective ?? OF_FLEET],
     ["Headroom asked", isGiven(headroom) ? percent(headroom) : OF_FLEET],
     ["GPUs that may fail", isGiven(spare) ? String(spare) : OF_FLEET],
     ["TTFT p99 at most", isGiven(ttft) ? duration(ttft) : NOT_GIVEN],
