@@ -24,7 +24,7 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-live test-web report-pictures chromium live web-load check format console reference docs bench placement accuracy step-law surrogates profiles hardware paper watched-day \
+.PHONY: help demo test test-long test-live test-web report-pictures web-pictures chromium live web-load check format console reference docs bench placement accuracy step-law surrogates profiles hardware paper watched-day \
 	gpu-pack gpu-rehearse clean
 
 help: ## list the targets
@@ -68,6 +68,9 @@ report-pictures: chromium $(WEB_READY) ## plan the example fleet, and take the p
 
 web-load: $(READY) ## the web page under 50 users who plan at once; writes docs/measured/web.md (10 minutes)
 	$(BIN)/python benchmarks/web_load.py
+
+web-pictures: chromium $(WEB_READY) ## plan on the web page, and take its pictures in docs/images
+	$(WEB)/bin/python making/web_pictures.py
 
 chromium:
 	@command -v chromium >/dev/null || { echo "Chromium is missing; on Debian: apt-get install chromium"; exit 1; }

@@ -1,7 +1,5 @@
 """Plan the example fleet, and take the pictures of its report for the documentation: make report-pictures."""
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,31 +7,24 @@ from tempfile import TemporaryDirectory
 
 import pypdfium2
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from pictures import PROJECT, chromium, save, save_screen
+from playwright.sync_api import Browser
 
-PROJECT = Path(__file__).resolve().parents[1]
-IMAGES = PROJECT / "docs" / "images"
 PRICE = "h100-64gb-llama-3.1-8b-instruct=2.5"
 SCREENS = (("desktop", 1400, 900, "light"), ("phone", 390, 844, "light"), ("dark", 1400, 900, "dark"))
 SHEETS = 2  # of the printed report, side by side
 SHEET_SCALE = 1.25  # pixels of the picture for a point of the sheet
 BETWEEN = 16  # pixels between two sheets
-COLOURS = 256  # of a picture, which keeps it small
 
 
 def main() -> None:
     """Write report-desktop.png, report-phone.png, report-dark.png and report-print.png."""
     with TemporaryDirectory() as folder:
         report = _make_report(Path(folder))
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"),
-                args=["--no-sandbox"] if os.geteuid() == 0 else [],  # Chromium's sandbox refuses to run as root
-            )
+        with chromium() as browser:
             for name, width, height, scheme in SCREENS:
                 _take_screen(browser, report, name, {"width": width, "height": height}, scheme)
             _take_sheets(browser, report)
-            browser.close()
 
 
 def _make_report(folder: Path) -> Path:
@@ -52,10 +43,8 @@ def _take_screen(browser: Browser, report: Path, name: str, viewport: dict, sche
     page = browser.new_page(viewport=viewport, color_scheme=scheme)
     page.goto(report.as_uri())
     page.wait_for_timeout(2000)
-    file = IMAGES / f"report-{name}.png"
-    page.screenshot(path=file)
+    save_screen(page, f"report-{name}")
     page.close()
-    _save(Image.open(file), file)
 
 
 def _take_sheets(browser: Browser, report: Path) -> None:
@@ -67,13 +56,7 @@ def _take_sheets(browser: Browser, report: Path) -> None:
     beside = Image.new("RGB", (SHEETS * width + (SHEETS + 1) * BETWEEN, height + 2 * BETWEEN), "#c8ccd2")
     for place, sheet in enumerate(sheets):
         beside.paste(sheet, (BETWEEN + place * (width + BETWEEN), BETWEEN))
-    _save(beside, IMAGES / "report-print.png")
-
-
-def _save(picture: Image.Image, file: Path) -> None:
-    picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-        file, optimize=True
-    )
+    save(beside, "report-print")
 
 
 if __name__ == "__main__":
