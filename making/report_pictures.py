@@ -7,8 +7,9 @@ from tempfile import TemporaryDirectory
 
 import pypdfium2
 from PIL import Image
-from pictures import PROJECT, chromium, save, save_screen
 from playwright.sync_api import Browser
+
+from pictures import PROJECT, chromium, save, save_screen
 
 PRICE = "h100-64gb-llama-3.1-8b-instruct=2.5"
 SCREENS = (("desktop", 1400, 900, "light"), ("phone", 390, 844, "light"), ("dark", 1400, 900, "dark"))

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pictures import chromium, save_screen
 from playwright.sync_api import Page
+
+from pictures import chromium, save_screen
 
 SCREEN = {"width": 1200, "height": 800}
 PATIENCE = 300_000  # ms, for a plan
