@@ -69,6 +69,15 @@ def test_no_file_holds_a_secret():
     assert not re.search(r"(?i)(password|token|key)\s*=\s*\S+", DOCKERFILE.read_text(encoding="utf-8"))
 
 
+def test_the_builder_gets_only_what_the_package_is_built_from():
+    lines = (ROOT / "deploy" / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    patterns = [line for line in lines if line and not line.startswith("#")]
+    assert patterns[0] == "*"
+    taken = {line.removeprefix("!") for line in patterns if line.startswith("!")}
+    assert taken == {"LICENSE", "README.md", "constraints.txt", "pyproject.toml", "src"}
+    assert all((ROOT / name).exists() for name in taken)
+
+
 def test_the_image_runs_as_nobody_in_particular_and_needs_a_token_beyond_itself():
     lines = DOCKERFILE.read_text(encoding="utf-8").splitlines()
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
