@@ -105,8 +105,10 @@ def test_what_runs_when_the_queue_closes_runs_again(store, queue_of, tmp_path):
 
 
 def test_the_next_turn_comes_whatever_goes_wrong_with_the_store(store, queue_of, monkeypatch):
+    sound = store.finish
+
     def broken(*_):
-        monkeypatch.undo()
+        monkeypatch.setattr(store, "finish", sound)
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(store, "finish", broken)
