@@ -102,7 +102,8 @@ def _without_it(plan: Plan, decided: Sequence[_Decided], without: str) -> list[s
 def _gains_and_costs(decided: Sequence[_Decided]) -> list[str]:
     """Say which latencies a decision lowers, and then which it raises; empty where none is known."""
     found = [
-        _compared_latency(label, name, decided) for label, name in (("ITL p99", "itl_p99"), ("TTFT p99", "ttft_p99"))
+        _latency_beside_default(label, name, decided)
+        for label, name in (("ITL p99", "itl_p99"), ("TTFT p99", "ttft_p99"))
     ]
     lower, higher = ([text for text, is_cost in filter(None, found) if is_cost is kind] for kind in (False, True))
     if higher:
@@ -118,7 +119,7 @@ def _failure(without: DefaultPerformance | None) -> str:
     return "" if without.verdict == "ok" else f"be {_VERDICTS[without.verdict]}"
 
 
-def _compared_latency(label: str, name: str, decided: Sequence[_Decided]) -> tuple[str, bool] | None:
+def _latency_beside_default(label: str, name: str, decided: Sequence[_Decided]) -> tuple[str, bool] | None:
     """Say the highest latency of these servers with the decision and without it, and whether it is higher with it.
 
     None where one is unknown.
