@@ -130,8 +130,8 @@ def test_a_browser_is_asked_for_the_token_and_keeps_it_as_a_cookie(serve):
     server = serve(token="secret")
     assert b"Token of this server" in server.call("/plans/any", headers={"Accept": "text/html,*/*"}).body
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    wrong = server.call("/sign-in", b"token=wrong", headers=form)
-    assert wrong.status == 401
+    wrong = server.call("/sign-in", b"token=wrong", headers=form, follow=False)
+    assert (wrong.status, wrong.headers["location"]) == (303, "/sign-in#wrong")
     assert "set-cookie" not in wrong.headers
     right = server.call("/sign-in", b"token=secret", headers=form, follow=False)
     assert (right.status, right.headers["location"]) == (303, "/")

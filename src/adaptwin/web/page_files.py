@@ -15,12 +15,10 @@ _TYPES = {
 pages_router = APIRouter(include_in_schema=False)
 
 
-def page_file(name: str, status: int = 200) -> Response:
+def page_file(name: str) -> Response:
     """Return a file of the pages, by its name in the package."""
     content = importlib.resources.files(_PAGES).joinpath(name).read_bytes()
-    return Response(
-        content, status, headers={"Content-Type": _TYPES[name[name.rindex(".") :]], "Cache-Control": "no-cache"}
-    )
+    return Response(content, headers={"Content-Type": _TYPES[name[name.rindex(".") :]], "Cache-Control": "no-cache"})
 
 
 def _served_files() -> frozenset[str]:

@@ -25,7 +25,7 @@ async def sign_in(request: Request, services: UsedServices) -> Response:
     token = services.settings.token
     given = parse_qs((await request.body()).decode("latin-1")).get("token", [""])[0].strip()
     if token is not None and not is_token(given.encode(), token):
-        return page_file("sign-in-again.html", status=401)
+        return RedirectResponse(f"{SIGN_IN}#wrong", 303)  # the part of the page that says so
     answer = RedirectResponse("/", 303)
     if token is not None:
         is_safe = request.url.scheme == "https"
