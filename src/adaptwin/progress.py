@@ -9,6 +9,11 @@ def silent(_stage: str, _done: int, _total: int) -> None:
     """Report nothing."""
 
 
+def renamed(progress: Progress, name: str) -> Progress:
+    """Return a function that reports every stage under one name."""
+    return lambda _stage, done, total: progress(name, done, total)
+
+
 def of_several(progress: Progress, index: int, count: int) -> Progress:
     """Return a function that reports the stages of one of several works, with its number before them.
 

@@ -10,7 +10,7 @@ from schemathesis.specs.openapi.checks import (
     negative_data_rejection,
     positive_data_acceptance,
 )
-from tests.browser.served import App
+from tests.web.program import App
 
 from adaptwin.web.app import web_app
 from adaptwin.web.settings import WebSettings

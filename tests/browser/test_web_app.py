@@ -12,9 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from pypdf import PdfReader
 from tests.browser.conftest import DESKTOP, HEIGHT, PHONE, Opened
-from tests.browser.served import FLEET, PROFILE, App
 from tests.browser.test_keyboard import stops, tab_to
 from tests.browser.test_widths import BEYOND
+from tests.web.program import FLEET, PROFILE, App
 
 from adaptwin import Plan
 from adaptwin.export.registry import STACKS

@@ -1,53 +1,22 @@
 """A web server that is killed in the middle of planning: its jobs and its results are there after the restart."""
 
-import json
 import os
-import signal
 import subprocess
-import sys
 import time
-import urllib.request
 
 import pytest
+from tests.web.program import PROFILE, App
 
 FLEET = "name,rank,rate\n" + "".join(f"a{place},16,0.3\n" for place in range(40))
-ASKED = {"fleet": FLEET, "format": "csv", "profile": "h100-64gb-llama-3.1-8b-instruct"}
-PATIENCE = 300.0
-
-
-class WebProcess:
-    """`adaptwin serve` in a process of its own."""
-
-    def __init__(self, database) -> None:
-        command = [sys.executable, "-m", "adaptwin", "serve", "--port", "0", "--database", str(database), "--json"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.url = json.loads(self.process.stdout.readline())["url"]
-
-    def call(self, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}{path}", data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return json.loads(reply.read())
-
-    def until(self, plan_id, *states):
-        deadline = time.monotonic() + PATIENCE
-        while (job := self.call(f"/v1/plans/{plan_id}"))["state"] not in states:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        return job
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self.process.stdout.close()
+ASKED = {"fleet": FLEET, "format": "csv", "profile": PROFILE}
 
 
 @pytest.fixture
 def started(tmp_path):
     running = []
 
-    def start() -> WebProcess:
-        running.append(WebProcess(tmp_path / "jobs.db"))
+    def start() -> App:
+        running.append(App(tmp_path / "jobs.db"))
         return running[-1]
 
     yield start

@@ -9,7 +9,7 @@ from adaptwin.placement.planner import find_plan
 from adaptwin.placement.verification.fresh_seeds import verification_seed
 from adaptwin.placement.verification.verify import serving_cases
 from adaptwin.plan.plan import PlacedServer, Plan
-from adaptwin.progress import Progress
+from adaptwin.progress import Progress, renamed
 from adaptwin.surrogate.surrogate import Surrogate
 from adaptwin.twin.run import Grade
 from adaptwin.twin.simulate import simulate_many
@@ -35,7 +35,7 @@ def with_more_traffic(
             seed=plan.seed,
             server=plan.settings,
             surrogate=surrogate,
-            progress=lambda _, done, total: progress(f"planning {factor:g} times the traffic", done, total),
+            progress=renamed(progress, f"planning {factor:g} times the traffic"),
             described=False,
         )
     except (Infeasible, SpecError) as error:

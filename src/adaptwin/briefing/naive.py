@@ -11,7 +11,7 @@ from adaptwin.placement.planner import find_plan
 from adaptwin.placement.strategies.registry import Strategy
 from adaptwin.plan.constraints import NO_CONSTRAINTS
 from adaptwin.plan.plan import Plan
-from adaptwin.progress import Progress
+from adaptwin.progress import Progress, renamed
 from adaptwin.surrogate.surrogate import Surrogate
 
 _PLANNED_ONLY = {"constraints": NO_CONSTRAINTS, "allow_merged": False, "strategy": "round_robin"}
@@ -32,7 +32,7 @@ def naive_plan(plan: Plan, surrogate: Surrogate | Literal["shipped"] | None, pro
             seed=plan.seed,
             server=plan.settings,
             surrogate=surrogate,
-            progress=_renamed(progress, "planning naively"),
+            progress=renamed(progress, "planning naively"),
             described=False,
         )
     except (Infeasible, SpecError) as error:
@@ -46,7 +46,3 @@ def dealt_with_a_slot_each(problem: Problem) -> list[Assignment]:
     return fewest_servers(
         problem, items, lambda servers: [shares_of_parts(items[i::servers]) for i in range(servers)], SLOT_EACH
     )
-
-
-def _renamed(progress: Progress, stage: str) -> Progress:
-    return lambda _, done, total: progress(stage, done, total)

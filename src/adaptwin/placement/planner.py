@@ -68,8 +68,8 @@ def find_plan(
 
     See `make_plan` for the arguments. If `strategy` is given, it is used instead of the one that the options name. No
     server gets a name in `taken`, which servers of other plans of the same fleet have. If the plan is not to be
-    described, only its servers are found and verified: its
-    servers are not made quicker, and it has no forecasts, alternatives, estimates and stress sample.
+    described, its servers are found and verified only: they are not made quicker, and there are no forecasts,
+    alternatives, estimates and stress sample.
 
     Raises:
         Infeasible: Some adapter cannot be served at all, or the given GPUs do not suffice; the message names the cause.

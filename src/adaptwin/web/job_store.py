@@ -204,14 +204,9 @@ class JobStore:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Change several tables together, or none of them."""
-        with self._lock:
+        with self._lock, self._database:  # which commits, or rolls back
             self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+            yield
 
     def _forget(self, table: str, key: tuple[str]) -> None:
         self._database.execute(f"DELETE FROM {table} WHERE id = ?", key)  # noqa: S608 (one of three constants)

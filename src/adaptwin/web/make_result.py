@@ -14,6 +14,7 @@ from adaptwin.progress import Progress
 from adaptwin.report.plan.page import PageOrigin
 from adaptwin.report.plan.plans_page import plans_report
 from adaptwin.report.plan.safety import safety
+from adaptwin.rounding import finite_or_none
 from adaptwin.spec import dump_yaml
 from adaptwin.web.job import JobResult, WorkOrder
 from adaptwin.web.plan_request import PlanRequest, asked, titled
@@ -61,9 +62,9 @@ def _summary_of_one(plan: Plan) -> dict[str, Any]:
         "gpus": plan.gpus,
         "safe": safe.answer,
         "reasons": list(safe.reasons),
-        "headroom": _finite_or_none(min((each.headroom for each in forecasts), default=math.nan)),
-        "ttft_p99": _finite_or_none(max((each.ttft_p99 for each in forecasts), default=math.nan)),
-        "itl_p99": _finite_or_none(max((each.itl_p99 for each in forecasts), default=math.nan)),
+        "headroom": finite_or_none(min((each.headroom for each in forecasts), default=math.nan)),
+        "ttft_p99": finite_or_none(max((each.ttft_p99 for each in forecasts), default=math.nan)),
+        "itl_p99": finite_or_none(max((each.itl_p99 for each in forecasts), default=math.nan)),
         "servers": [
             {
                 "name": server.name,
@@ -72,12 +73,8 @@ def _summary_of_one(plan: Plan) -> dict[str, Any]:
                 "max_loras": server.server.max_loras,
                 "max_lora_rank": server.server.max_lora_rank,
                 "verdict": server.forecast.grade if server.forecast else None,
-                "headroom": _finite_or_none(server.forecast.headroom) if server.forecast else None,
+                "headroom": finite_or_none(server.forecast.headroom) if server.forecast else None,
             }
             for server in plan.servers
         ],
     }
-
-
-def _finite_or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -16,9 +16,9 @@ from adaptwin.profile.hardware.gpu import shipped_gpus
 from adaptwin.profile.hardware.model_config import shipped_models
 from adaptwin.profile.profile import Profile, load_profile, shipped_profiles
 from adaptwin.profile.profile_source import DerivedProfile, ProfileSource
-from adaptwin.spec import Line, Spec, read_mapping
+from adaptwin.spec import Line, read_mapping
 from adaptwin.twin.verdict import require_long_enough
-from adaptwin.web.truth_values import require_no_truth_values
+from adaptwin.web.request_spec import RequestSpec
 from adaptwin.workload.sources.adapters_csv import read_adapters_csv
 from adaptwin.workload.sources.logged_adapters import AdapterRanks, log_window
 from adaptwin.workload.sources.request_log.columns import TimeUnit
@@ -30,7 +30,7 @@ MOST_TEXT = 8_000_000  # characters of a fleet
 _FILES = {"yaml": "fleet.yaml", "csv": "adapters.csv", "log": "requests.log"}
 
 
-class PlanRequest(Spec):
+class PlanRequest(RequestSpec):
     """A fleet, the GPUs to plan for, and the options of the plan."""
 
     fleet: str = Field(
@@ -58,11 +58,6 @@ class PlanRequest(Spec):
         default=None, description="options of the plan; what is left out is the fleet's"
     )
     seed: int | None = Field(default=None, ge=0, description="seed of the planner's draws; None: the fleet's")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _numbers_are_numbers(cls, fields: Any) -> Any:
-        return require_no_truth_values(fields, cls)
 
     @model_validator(mode="after")
     def _log_has_ranks(self) -> Self:

@@ -5,27 +5,26 @@ import io
 import secrets
 import zipfile
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from adaptwin.errors import AdaptwinError
 from adaptwin.export.exported import export
 from adaptwin.export.registry import STACKS
+from adaptwin.plain_data import parse_yaml, plain
 from adaptwin.plan.plan import Plan
 from adaptwin.plan.plans import Plans
-from adaptwin.spec import Spec
-from adaptwin.web.job import PlanJob, State
+from adaptwin.web.job import ENDED, PlanJob, State
 from adaptwin.web.make_result import whole_page
 from adaptwin.web.plan_request import PlanRequest, about
 from adaptwin.web.report_policy import policy_of_report
 from adaptwin.web.request_size import SmallButForTheFleet
+from adaptwin.web.request_spec import RequestSpec
 from adaptwin.web.services import Services, UsedServices
-from adaptwin.web.truth_values import require_no_truth_values
-from adaptwin.web.views import JobView, has_ended, job_view
+from adaptwin.web.views import JobView, job_view
 
 MOST_LISTED_PLANS = 100
 _FOLLOW_EVERY = 0.25  # seconds between looks at a job that is followed
@@ -41,6 +40,15 @@ def _job(plan_id: str, services: UsedServices) -> PlanJob:
     return job
 
 
+def _view(job: PlanJob, services: Services) -> JobView:
+    return job_view(job, services.ahead_of(job))
+
+
+def _view_if_known(plan_id: str, services: Services) -> JobView | None:
+    job = services.store.job(plan_id)
+    return None if job is None else _view(job, services)
+
+
 Known = Annotated[PlanJob, Depends(_job)]
 
 
@@ -54,21 +62,16 @@ def ask_for_a_plan(asked: PlanRequest, request: Request, services: UsedServices)
     if len(waiting) >= services.settings.most_queued or own >= services.settings.most_queued_of_client:
         whose = "of yours " if own >= services.settings.most_queued_of_client else ""
         raise HTTPException(429, f"too many plans {whose}wait already: try again later", headers={"Retry-After": "30"})
-    plain = asked.model_dump(mode="json", exclude_unset=True)
-    job = services.store.add(secrets.token_urlsafe(9), client, plain, about(asked))
+    fields = asked.model_dump(mode="json", exclude_unset=True)
+    job = services.store.add(secrets.token_urlsafe(9), client, fields, about(asked))
     services.queue.wake()
-    return job_view(job, services.ahead_of(job))
+    return _view(job, services)
 
 
-class MoreTrafficRequest(Spec):
+class MoreTrafficRequest(RequestSpec):
     """A plan that exists, for other traffic."""
 
     factor: float = Field(ge=0.01, le=100, allow_inf_nan=False, description="factor on all traffic of the plan")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _numbers_are_numbers(cls, fields: Any) -> Any:
-        return require_no_truth_values(fields, cls)
 
 
 @plans_router.post(
@@ -90,13 +93,13 @@ def list_plans(
     services: UsedServices, most: Annotated[int, Query(ge=1, le=MOST_LISTED_PLANS)] = 20, state: State | None = None
 ) -> list[JobView]:
     """List the newest plans that were asked for, in this state if one is given, the last one first."""
-    return [job_view(job, services.ahead_of(job)) for job in services.store.latest(most, state)]
+    return [_view(job, services) for job in services.store.latest(most, state)]
 
 
 @plans_router.get("/{plan_id}", responses={404: {"description": "there is no such plan"}})
 def follow_a_plan(job: Known, services: UsedServices) -> JobView:
     """Say how far a plan is, and its figures once it is done."""
-    return job_view(job, services.ahead_of(job))
+    return _view(job, services)
 
 
 @plans_router.post("/{plan_id}/cancel", responses={404: {"description": "there is no such plan"}})
@@ -134,18 +137,17 @@ async def events(plan_id: str, services: UsedServices) -> StreamingResponse:
 async def _changes(plan_id: str, services: Services) -> AsyncIterator[str]:
     last, silent = "", 0.0
     while not services.is_closing:
-        job = await asyncio.to_thread(services.store.job, plan_id)
-        if job is None:
+        view = await asyncio.to_thread(_view_if_known, plan_id, services)
+        if view is None:
             return
-        ahead = await asyncio.to_thread(services.ahead_of, job)
-        text = job_view(job, ahead).model_dump_json()
+        text = view.model_dump_json()
         if text != last:
             last, silent = text, 0.0
             yield f"data: {text}\n\n"
         elif silent >= _SPEAK_EVERY:
             silent = 0.0
             yield ":\n\n"
-        if has_ended(job):
+        if view.state in ENDED:
             return
         silent += _FOLLOW_EVERY
         await asyncio.sleep(_FOLLOW_EVERY)
@@ -169,9 +171,8 @@ def report_page(job: Known, services: UsedServices, download: bool = False) -> R
     kept = services.store.report(job.id)
     if kept is None:
         raise HTTPException(404, "the plan has no report: it is not done")
-    page = whole_page(kept)
-    headers = {"Content-Security-Policy": policy_of_report(page)} | (_as_file("plan.html") if download else {})
-    return Response(page, media_type="text/html", headers=headers)
+    headers = {"Content-Security-Policy": policy_of_report(kept)} | (_as_file("plan.html") if download else {})
+    return Response(whole_page(kept), media_type="text/html", headers=headers)
 
 
 @plans_router.get(
@@ -209,7 +210,7 @@ def _plan_text(job: PlanJob, services: Services) -> str:
 
 
 def _plans(text: str) -> Plans:
-    fields = yaml.safe_load(text)
+    fields = plain(parse_yaml(text, "plan.yaml"))
     return Plans.parse(fields) if "plans" in fields else Plans(plans=(Plan.parse(fields),))
 
 

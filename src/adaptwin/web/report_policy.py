@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from functools import lru_cache
 
 from plotly.offline import get_plotlyjs
 
@@ -16,8 +17,13 @@ _POLICY = (
 def policy_of_report(page: str) -> str:
     """Return the policy under which a browser runs the script of a report and the library that it starts."""
     own = _SCRIPT.findall(page)[-1:]  # the page ends with it; nothing before it is ours
-    scripts = {*own, get_plotlyjs()}
-    return _POLICY.format(scripts=" ".join(sorted(map(_source_by_hash, scripts))))
+    sources = {*map(_source_by_hash, own), _source_of_library()}
+    return _POLICY.format(scripts=" ".join(sorted(sources)))
+
+
+@lru_cache(maxsize=1)
+def _source_of_library() -> str:
+    return _source_by_hash(get_plotlyjs())
 
 
 def _source_by_hash(script: str) -> str:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from adaptwin.web.guard import COOKIE, SIGN_IN, is_token
-from adaptwin.web.page_files import page_file
+from adaptwin.web.page_files import page
 from adaptwin.web.services import UsedServices
 
 sign_in_router = APIRouter(include_in_schema=False)
@@ -16,7 +16,7 @@ _KEPT = 30 * 86_400  # seconds
 @sign_in_router.get(SIGN_IN)
 def sign_in_page() -> Response:
     """Return the page that asks for the token."""
-    return page_file("sign-in.html")
+    return page("sign-in")
 
 
 @sign_in_router.post(SIGN_IN)

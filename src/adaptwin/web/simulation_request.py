@@ -1,18 +1,16 @@
 """SimulationRequest: one server under synthetic traffic, quick enough to answer while a slider moves."""
 
-import math
-from typing import Any
-
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from adaptwin.errors import OutOfMemory, SpecError, not_one_of
 from adaptwin.profile.profile import load_profile, shipped_profiles
 from adaptwin.report.style.assumptions import extrapolated_sentence
+from adaptwin.rounding import finite_or_none
 from adaptwin.spec import Line, Spec
 from adaptwin.twin.run import Run
 from adaptwin.twin.server import Server, server_rank
 from adaptwin.twin.simulate import simulate
-from adaptwin.web.truth_values import require_no_truth_values
+from adaptwin.web.request_spec import RequestSpec
 from adaptwin.workload.sources.adapters_csv import lengths_of_means
 from adaptwin.workload.sources.synthetic import synthesize
 
@@ -20,7 +18,7 @@ MOST_SIMULATED_TOKENS = 3e7  # of one simulation, so that it takes about a secon
 MOST_SIMULATED_REQUESTS = 50_000  # of one simulation
 
 
-class SimulationRequest(Spec):
+class SimulationRequest(RequestSpec):
     """One server, and adapters that share its traffic by Zipf's law."""
 
     profile: Line = Field(
@@ -38,11 +36,6 @@ class SimulationRequest(Spec):
     max_loras: int = Field(default=32, ge=1, le=1000, description="adapter slots of the server")
     duration: float = Field(default=300.0, ge=30, le=3600, allow_inf_nan=False, description="seconds of traffic")
     seed: int = Field(default=0, ge=0, le=2**31, description="seed of all random draws")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _numbers_are_numbers(cls, fields: Any) -> Any:
-        return require_no_truth_values(fields, cls)
 
 
 class SimulationAnswer(Spec):
@@ -103,10 +96,10 @@ def _answer_of(run: Run) -> SimulationAnswer:
         verdict=run.grade,
         throughput=run.throughput,
         offered_throughput=run.offered_throughput,
-        ttft_p50=_known_latency(run.ttft.p50),
-        ttft_p99=_known_latency(run.ttft.p99),
-        itl_mean=_known_latency(run.itl.mean),
-        itl_p99=_known_latency(run.itl.p99),
+        ttft_p50=finite_or_none(run.ttft.p50),
+        ttft_p99=finite_or_none(run.ttft.p99),
+        itl_mean=finite_or_none(run.itl.mean),
+        itl_p99=finite_or_none(run.itl.p99),
         kv_usage=run.kv_usage,
         kv_cache_tokens=run.kv_cache_tokens,
         mean_running=run.mean_running,
@@ -115,7 +108,3 @@ def _answer_of(run: Run) -> SimulationAnswer:
         assumptions=run.assumptions,
         extrapolations=tuple(filter(None, [extrapolated_sentence({"server": run.extrapolations})])),
     )
-
-
-def _known_latency(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from adaptwin.spec import Spec
-from adaptwin.web.job import ENDED, PlanJob, State
+from adaptwin.web.job import PlanJob, State
 
 
 class StageView(Spec):
@@ -56,8 +56,3 @@ def job_view(job: PlanJob, ahead: int = 0) -> JobView:
         failure=FailureView(**job.failure._asdict()) if job.failure else None,
         summary=job.summary,
     )
-
-
-def has_ended(job: PlanJob) -> bool:
-    """Whether nothing more happens to a job."""
-    return job.state in ENDED

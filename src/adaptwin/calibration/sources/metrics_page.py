@@ -1,6 +1,5 @@
 """MetricsPage: a dump of vLLM's /metrics page (the text format of Prometheus), with its counts since the start."""
 
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import NamedTuple
 
 from adaptwin.calibration.sources.not_modelled import NotModelledError
 from adaptwin.errors import SpecError
+from adaptwin.rounding import finite_or_none
 
 _METRIC = re.compile(r"(vllm:[\w:]+)(?:\{(.*)\})? (\S+)$")
 _ANY_METRIC = re.compile(
@@ -107,5 +107,4 @@ def _mean_of_histogram(values: dict[str, str], histogram: str) -> float | None:
 def metric_number(text: str | None) -> float | None:
     """Return a number that is finite and at least 0; None for anything else, such as the text None."""
     found = re.fullmatch(r"\d+(\.\d+)?([eE][-+]?\d{1,3})?", text or "")
-    value = float(found[0]) if found else math.inf
-    return value if math.isfinite(value) else None
+    return finite_or_none(float(found[0])) if found else None

@@ -172,14 +172,9 @@ class WatchHistory:
     @contextmanager
     def _whole(self) -> Iterator[None]:
         """Write all or nothing."""
-        with self._said():
+        with self._said(), self._database:  # which commits, or rolls back
             self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+            yield
 
     @contextmanager
     def _said(self) -> Iterator[None]:

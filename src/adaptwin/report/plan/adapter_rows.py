@@ -1,6 +1,5 @@
 """The adapters of a plan as rows of a table, and as columns: where each is, and how it is served."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from adaptwin.plan.placements import Placement, placements
 from adaptwin.plan.plan import Plan
 from adaptwin.report.style.plots import significant
 from adaptwin.report.style.words import NOTHING, duration, number, percent
+from adaptwin.rounding import finite_or_none
 from adaptwin.twin.run import grade_of
 
 _TOO_MUCH = ("starved", "backlogged")
@@ -65,11 +65,13 @@ def _served(row: Placement, run: Mapping[str, dict[str, Any]] | None, is_ok: boo
         return ServedAdapter(row, None, None, None, "ok" if is_ok else "")
     found = run[row.name]
     grade = grade_of(found["verdict"], sluggish=bool(found["sluggish"]))
-    return ServedAdapter(row, _finite(found["ttft_p50"]), _finite(found["ttft_p99"]), _finite(found["itl_mean"]), grade)
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    return ServedAdapter(
+        row,
+        finite_or_none(found["ttft_p50"]),
+        finite_or_none(found["ttft_p99"]),
+        finite_or_none(found["itl_mean"]),
+        grade,
+    )
 
 
 def adapter_row(served: ServedAdapter) -> AdapterRow:

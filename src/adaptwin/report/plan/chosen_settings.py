@@ -1,6 +1,5 @@
 """Settings that the planner chose: sentences that say what each gains, and what it costs to undo merged weights."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
@@ -10,6 +9,7 @@ from adaptwin.plan.forecast import Forecast
 from adaptwin.plan.plan import PlacedServer, Plan
 from adaptwin.report.plan.server_noun import server_noun
 from adaptwin.report.style.words import count, duration
+from adaptwin.rounding import finite_or_none
 
 NAMED_SERVERS = 3  # more servers, or adapters, than this are counted, not named
 _BUDGETS = ("max_num_seqs", "max_num_batched_tokens")
@@ -141,8 +141,7 @@ def _latency_beside_default(label: str, name: str, decided: Sequence[_Decided]) 
 
 
 def _latency_figure(of: Forecast | DefaultPerformance | None, name: str) -> float | None:
-    value: float | None = getattr(of, name, None)
-    return value if value is not None and math.isfinite(value) else None
+    return finite_or_none(getattr(of, name, None))
 
 
 def _gpus_without(plan: Plan, setting: Setting, without: str) -> list[str]:

@@ -55,20 +55,19 @@ def _unsafe_reason(plan: Plan) -> str:
 
 def _too_little_headroom(forecasts: dict[str, Forecast]) -> str:
     low = [name for name, forecast in forecasts.items() if headroom_tone(forecast) != GOOD]
-    if not low:
-        return ""
-    name = min(low, key=lambda each: forecasts[each].headroom)
-    others = f" and {len(low) - 1:,} more" if len(low) > 1 else ""
-    return f"headroom of only {percent(forecasts[name].headroom)} on {name}{others}"
+    low.sort(key=lambda name: forecasts[name].headroom)
+    return f"headroom of only {percent(forecasts[low[0]].headroom)} on {_first_and_more(low)}" if low else ""
 
 
 def _long_waits(forecasts: dict[str, Forecast]) -> str:
     slow = [name for name, forecast in forecasts.items() if ttft_tone(forecast) != GOOD]
-    if not slow:
-        return ""
-    name = max(slow, key=lambda each: forecasts[each].ttft_p99)
-    others = f" and {len(slow) - 1:,} more" if len(slow) > 1 else ""
-    return f"TTFT p99 of {duration(forecasts[name].ttft_p99)} on {name}{others}"
+    slow.sort(key=lambda name: -forecasts[name].ttft_p99)
+    return f"TTFT p99 of {duration(forecasts[slow[0]].ttft_p99)} on {_first_and_more(slow)}" if slow else ""
+
+
+def _first_and_more(names: list[str]) -> str:
+    """Name the first, and count the others."""
+    return f"{names[0]} and {len(names) - 1:,} more" if len(names) > 1 else names[0]
 
 
 def _slow_adapters(briefing: Briefing | None) -> str:
