@@ -1,8 +1,10 @@
 """Requests: what they mean, and that no file of this machine is reached by one."""
 
+import polars as pl
 import pytest
 from plotly.offline import get_plotlyjs
 
+from adaptwin.briefing.make_briefing import make_briefing
 from adaptwin.errors import SpecError
 from adaptwin.web.job import WorkOrder
 from adaptwin.web.make_result import make_result, whole_page
@@ -100,12 +102,32 @@ def test_a_request_becomes_plans_their_page_and_figures():
     found = make_result(WorkOrder(request, MOST), lambda *stage: stages.append(stage))
     assert found.summary["gpus"] == 1
     assert found.summary["cost_per_hour"] == 2.0
-    assert found.summary["plans"][0]["safe"] == "yes"
+    (plan,) = found.summary["plans"]
+    assert plan["safe"] == "yes"
+    assert plan["headroom_is_open"]
+    assert "over 300 %" in found.report
     assert found.plan.startswith("options:")
     assert len(found.report) < 300_000
     assert get_plotlyjs() in whole_page(found.report)
     assert "2.00 EUR" in found.report
     assert stages
+
+
+def test_the_figures_say_what_the_report_says_of_safety(monkeypatch):
+    def with_long_waits(plan, progress):
+        found = make_briefing(plan, compares=False, more_traffic=())
+        runs = {
+            name: run.model_copy(update={"adapters": run.adapters.with_columns(pl.lit(value=True).alias("sluggish"))})
+            for name, run in found.runs.items()
+        }
+        return found._replace(runs=runs)
+
+    monkeypatch.setattr("adaptwin.web.make_result.make_briefing", with_long_waits)
+    found = make_result(WorkOrder({"fleet": CSV, "format": "csv", "profile": PROFILE}, MOST), lambda *_: None)
+    (plan,) = found.summary["plans"]
+    assert plan["safe"] == "with care"
+    assert plan["reasons"] == ["2 adapters with over 1 % of waits above 2 s"]
+    assert plan["reasons"][0] in found.report
 
 
 def test_a_name_like_the_place_of_the_library_does_no_harm():

@@ -1,11 +1,13 @@
 """make_result: from a request to its plans, their page, and the figures that lists show of them."""
 
 import math
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 from plotly.offline import get_plotlyjs
 
+from adaptwin.briefing.briefing import Briefing
 from adaptwin.briefing.make_briefing import make_briefing
 from adaptwin.placement.fleet import plan_fleet
 from adaptwin.plan.plan import Plan
@@ -29,7 +31,9 @@ def make_result(order: WorkOrder, progress: Progress) -> JobResult:
     plans = plan_fleet(meant.fleet, meant.profiles, meant.overrides, seed=meant.seed, progress=progress)
     briefings = [make_briefing(plan, progress=progress) for plan in plans.plans]
     page = plans_report(plans, briefing=briefings, origin=PageOrigin(titled(request), date.today().isoformat()))
-    return JobResult(_summary(plans), dump_yaml(plans.file_form()), page.replace(_whole_library(), _LIBRARY.format("")))
+    return JobResult(
+        _summary(plans, briefings), dump_yaml(plans.file_form()), page.replace(_whole_library(), _LIBRARY.format(""))
+    )
 
 
 def whole_page(kept: str) -> str:
@@ -41,7 +45,7 @@ def _whole_library() -> str:
     return _LIBRARY.format(get_plotlyjs())
 
 
-def _summary(plans: Plans) -> dict[str, Any]:
+def _summary(plans: Plans, briefings: Sequence[Briefing]) -> dict[str, Any]:
     return {
         "gpus": plans.gpus,
         "lower_bound": plans.lower_bound,
@@ -50,21 +54,23 @@ def _summary(plans: Plans) -> dict[str, Any]:
         "verified": plans.verified,
         "cost_per_hour": plans.cost_per_hour,
         "currency": plans.currency or None,
-        "plans": [_summary_of_one(plan) for plan in plans.plans],
+        "plans": [_summary_of_one(plan, each) for plan, each in zip(plans.plans, briefings, strict=True)],
     }
 
 
-def _summary_of_one(plan: Plan) -> dict[str, Any]:
+def _summary_of_one(plan: Plan, briefing: Briefing) -> dict[str, Any]:
     forecasts = [server.forecast for server in plan.servers if server.forecast]
-    safe = safety(plan)
+    fullest = min(forecasts, key=lambda forecast: forecast.headroom, default=None)
+    safe = safety(plan, briefing)
     return {
         "base": plan.base,
         "gpus": plan.gpus,
         "safe": safe.answer,
         "reasons": list(safe.reasons),
-        "headroom": finite_or_none(min((each.headroom for each in forecasts), default=math.nan)),
-        "ttft_p99": finite_or_none(max((each.ttft_p99 for each in forecasts), default=math.nan)),
-        "itl_p99": finite_or_none(max((each.itl_p99 for each in forecasts), default=math.nan)),
+        "headroom": finite_or_none(fullest.headroom) if fullest else None,
+        "headroom_is_open": fullest is not None and fullest.headroom_is_open,
+        "ttft_p99": max(filter(math.isfinite, (each.ttft_p99 for each in forecasts)), default=None),
+        "itl_p99": max(filter(math.isfinite, (each.itl_p99 for each in forecasts)), default=None),
         "servers": [
             {
                 "name": server.name,

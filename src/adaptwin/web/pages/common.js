@@ -94,7 +94,12 @@ export function safetyOf({ plans }) {
 }
 
 const known = (value) => (Number.isFinite(value) ? value : null);
-export const lowestHeadroom = ({ plans }) => known(Math.min(...plans.map(({ headroom }) => headroom ?? Infinity)));
+
+// The lowest headroom of all servers; "over" where the search for it ended without a limit.
+export function lowestHeadroom({ plans }) {
+  const [fullest] = plans.filter(({ headroom }) => Number.isFinite(headroom)).sort((a, b) => a.headroom - b.headroom);
+  return fullest ? `${fullest.headroom_is_open ? "over " : ""}${percent(fullest.headroom)}` : NOTHING;
+}
 
 export function cardsOf(summary) {
   const { answer, reasons } = safetyOf(summary);
@@ -105,7 +110,7 @@ export function cardsOf(summary) {
     ["Price per hour", money(summary.cost_per_hour, summary.currency)],
     ["Per month (730 h)", summary.cost_per_hour === null ? "not known" : `${Math.round(730 * summary.cost_per_hour).toLocaleString("en")} ${summary.currency ?? ""}`],
     ["Lower bound", gpus(summary.lower_bound)],
-    ["Lowest headroom", percent(lowestHeadroom(summary))],
+    ["Lowest headroom", lowestHeadroom(summary)],
     ["Worst TTFT p99", duration(most("ttft_p99"))],
     ["Worst ITL p99", duration(most("itl_p99"))],
     ["Adapters", summary.adapters.toLocaleString("en")],

@@ -1,5 +1,5 @@
 // What the second of two plans has that the first has not, in a sentence.
-import { adapters, gpus, lowestHeadroom, number, percent, safetyOf } from "./common.js";
+import { adapters, gpus, lowestHeadroom, number, safetyOf } from "./common.js";
 
 const NEARLY = 1e-6;
 const fleetOf = ({ title }) => (title ?? "").replace(/ × [\d.e+-]+$/, ""); // a title ends with the factor on the traffic
@@ -40,7 +40,7 @@ export function differences(first, second) {
     price(first, second),
   ];
   const quality = [
-    instead("lowest headroom", percent(lowestHeadroom(one)), percent(lowestHeadroom(other))),
+    instead("lowest headroom", lowestHeadroom(one), lowestHeadroom(other)),
     instead("safe:", safetyOf(one).answer, safetyOf(other).answer),
   ];
   return `Second plan: ${[parts, quality].map((each) => each.filter(Boolean).join(", ")).filter(Boolean).join("; ")}.`;

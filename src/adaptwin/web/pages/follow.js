@@ -27,7 +27,7 @@ export function follow(id, { changed, interrupted, gone }) {
 
 export function showStage(job, stage, progress) {
   if (job.state === "queued") {
-    stage.textContent = job.ahead ? `waiting, ${job.ahead} before this one` : "waiting";
+    stage.textContent = job.ahead ? `waiting (asked for earlier and waiting too: ${job.ahead})` : "waiting";
   } else if (job.stage) stage.textContent = job.stage.name;
   else stage.textContent = "starting";
   if (job.stage) Object.assign(progress, { max: job.stage.total || 1, value: job.stage.done });
