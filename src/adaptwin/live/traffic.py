@@ -55,9 +55,7 @@ def _in_turn(
 ) -> list[ServerTraffic]:
     places = np.arange(len(requests.arrival)) % len(servers)
     return [
-        ServerTraffic(
-            name, url, workload, Requests(*(column[places == place] for column in requests)), seed, server, profile
-        )
+        ServerTraffic(name, url, workload, requests.of(places == place), seed, server, profile)
         for place, (name, url) in enumerate(servers)
     ]
 

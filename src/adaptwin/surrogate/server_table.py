@@ -54,6 +54,7 @@ def limits_in(servers, i):
         reserve_whole_prompt=limits.reserve_whole_prompt,
         watermark_blocks=limits.watermark_blocks,
         async_scheduling=limits.async_scheduling,
+        prefix_caching=limits.prefix_caching,
         output_chunk=limits.output_chunk,
     )
 

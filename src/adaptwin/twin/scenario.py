@@ -92,6 +92,8 @@ class Outcome(NamedTuple):
     steps: int
     end: int  # where the clock stopped
     preemptions: int
+    queried_tokens: int  # tokens of admitted requests, those admitted again after a preemption included
+    hit_tokens: int  # as many of these were in cached blocks
     gpu_loads: int
     disk_loads: int
     load_time: int

@@ -59,6 +59,11 @@ class Server(Spec):
         default=None,
         description="plan a step while the previous one is computed; None: from vLLM 0.14 on",
     )
+    enable_prefix_caching: bool | None = Field(
+        default=None,
+        description="keep the KV blocks of prompts and answers until their memory is needed, for later requests to the "
+        "same adapter that begin with the same tokens; None: from vLLM 0.8 on",
+    )
     specialize_active_lora: bool = Field(
         default=False,
         description="launch LoRA kernels for the adapters of a step only, not for all slots (vLLM >= 0.15)",
@@ -173,6 +178,7 @@ class Server(Spec):
             reserve_whole_prompt=bool(settings.scheduler_reserve_full_isl),
             watermark_blocks=int(self.watermark * blocks),
             async_scheduling=bool(settings.async_scheduling),
+            prefix_caching=bool(settings.enable_prefix_caching),
         )
 
     def kv_tokens_on(self, profile: Profile) -> int:
@@ -255,7 +261,12 @@ class Server(Spec):
             "max_num_batched_tokens": token_budget,
             "max_model_len": self.max_model_len or profile.model.max_model_len,
         }
-        for name in ("gpu_memory_utilization", "async_scheduling", "scheduler_reserve_full_isl"):
+        for name in (
+            "gpu_memory_utilization",
+            "async_scheduling",
+            "scheduler_reserve_full_isl",
+            "enable_prefix_caching",
+        ):
             given = getattr(self, name)
             chosen[name] = getattr(usual, name) if given is None else given
         return self.model_copy(update=chosen)
@@ -304,6 +315,7 @@ class Limits(NamedTuple):
     reserve_whole_prompt: bool
     watermark_blocks: int
     async_scheduling: bool = False
+    prefix_caching: bool = False
     output_chunk: int = 128  # tokens that the API server handles at once: VLLM_V1_OUTPUT_PROC_CHUNK_SIZE
 
 

@@ -8,6 +8,7 @@ from adaptwin.vllm_versions import version_numbers
 ASYNC_SINCE = (0, 14)  # release notes; on every GPU without pipeline parallelism
 RESERVE_SINCE = (0, 19)  # pull request 37307
 MORE_MEMORY_SINCE = (0, 21)  # with CUDA graphs inside the budget; 0.92 stands in logs from then on
+PREFIXES_SINCE = (0, 8)  # the first version whose usual engine is V1, which caches prefixes with LoRA and without
 A100_SINCE = (0, 9)  # pull request 17885
 
 
@@ -19,6 +20,7 @@ class VllmDefaults(NamedTuple):
     max_num_seqs: int
     async_scheduling: bool
     scheduler_reserve_full_isl: bool
+    enable_prefix_caching: bool
 
 
 def vllm_defaults(hardware: str, gpu_gib: float, vllm_version: str) -> VllmDefaults:
@@ -34,6 +36,7 @@ def vllm_defaults(hardware: str, gpu_gib: float, vllm_version: str) -> VllmDefau
         max_num_seqs=max_num_seqs,
         async_scheduling=version >= ASYNC_SINCE,
         scheduler_reserve_full_isl=version >= RESERVE_SINCE,
+        enable_prefix_caching=version >= PREFIXES_SINCE,
     )
 
 

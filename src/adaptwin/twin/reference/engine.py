@@ -32,7 +32,7 @@ class ReferenceTwin:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario, self.window = scenario, scenario.window
-        self.scheduler = Scheduler(scenario.limits)
+        self.scheduler = Scheduler(scenario.limits, scenario.requests.prefixes)
         self.slots = AdapterSlots(scenario.limits, scenario.adapters)
         self.api = ApiServer(scenario)
         self.ledger = Ledger(scenario)

@@ -64,6 +64,7 @@ class Ledger:
         self.answers: dict[int, StreamedAnswer] = {}  # by index, for requests that were not rejected
         self.rejected: set[int] = set()
         self.steps = self.preemptions = self.finished_tokens = 0
+        self.queried_tokens = self.hit_tokens = 0
         self.integrals = Integrals()
         self.samples: list[Sample] = []
         self.step_totals = SimpleNamespace(**dict.fromkeys(StepTotals._fields, 0))
@@ -88,6 +89,8 @@ class Ledger:
     def note_batch(self, batch: Batch, waiting: int) -> None:
         """Count a planned batch, which leaves `waiting` requests in the queue."""
         self.preemptions += len(batch.preempted_reqs)
+        self.queried_tokens += batch.num_queried_tokens
+        self.hit_tokens += batch.num_hit_tokens
         if self.window.step_totals and batch.num_scheduled_tokens:
             contents = batch.contents(self.scenario.step_cost)
             add_step(self.step_totals, contents, batch.num_context_tokens, waiting)
@@ -137,6 +140,8 @@ class Ledger:
             steps=self.steps,
             end=end,
             preemptions=self.preemptions,
+            queried_tokens=self.queried_tokens,
+            hit_tokens=self.hit_tokens,
             gpu_loads=slots.gpu_loads,
             disk_loads=slots.disk_loads,
             load_time=slots.load_time,

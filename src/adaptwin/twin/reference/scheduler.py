@@ -1,8 +1,8 @@
 """Scheduler: which requests compute how many tokens in the next step.
 
 Read this file side by side with `Scheduler.schedule` in vllm/v1/core/sched/scheduler.py (vLLM V1, 0.8.5 to 0.32). It
-has vLLM's rules, in vLLM's order and under vLLM's names, for first come, first served scheduling with chunked prefill.
-It leaves out prefix caching, speculative decoding, encoders and KV connectors.
+has vLLM's rules, in vLLM's order and under vLLM's names, for first come, first served scheduling with chunked prefill
+and prefix caching. It leaves out speculative decoding, encoders and KV connectors.
 
 The scheduler does not look ahead: it learns that an answer is complete when the last token is there. It reads
 `max_tokens` only where vLLM does, to plan no further step for a request whose last token is in flight.
@@ -15,14 +15,15 @@ from adaptwin.twin.reference.batch import Batch
 from adaptwin.twin.reference.kv_cache import KVCache
 from adaptwin.twin.reference.request import Request
 from adaptwin.twin.server import Limits
+from adaptwin.workload.drawing.prefixes import Prefixes
 
 
 class Scheduler:
     """The waiting queue, the running list, and vLLM's policy for moving requests between them."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, prefixes: Prefixes) -> None:
         self.limits = limits
-        self.kv_cache = KVCache(limits)
+        self.kv_cache = KVCache(limits, prefixes)
         self.waiting: deque[Request] = deque()
         self.running: list[Request] = []
 
@@ -81,14 +82,21 @@ class Scheduler:
             if self._exceeds_max_loras(request, scheduled_loras):  # the scan goes on: later requests may overtake
                 step_skipped_waiting.appendleft(self.waiting.popleft())
                 continue
-            num_new_tokens = min(request.num_tokens, token_budget)  # includes output tokens after a preemption
+            new_computed_blocks = self.kv_cache.get_computed_blocks(request)
+            num_computed_tokens = len(new_computed_blocks) * self.limits.block_size
+            num_new_tokens = request.num_tokens - num_computed_tokens  # includes output tokens after a preemption
+            num_new_tokens = min(num_new_tokens, token_budget)
             if not self.kv_cache.allocate_slots(
                 request,
                 num_new_tokens,
+                new_computed_blocks,
                 full_sequence_must_fit=self.limits.reserve_whole_prompt,  # scheduler_reserve_full_isl; not in 0.8.5
                 watermark_blocks=self.limits.watermark_blocks if self.running else 0,  # not in 0.8.5
             ):
                 break  # head-of-line blocking: no request behind this one is admitted
+            request.compute(num_computed_tokens)
+            batch.num_queried_tokens += request.num_tokens
+            batch.num_hit_tokens += num_computed_tokens
             self.running.append(self.waiting.popleft())
             if request.lora is not None:
                 scheduled_loras.add(request.lora)
@@ -127,9 +135,15 @@ class Scheduler:
                 batch.sampled_reqs.append(request)
 
     def update_from_output(self, batch: Batch) -> None:
-        """Append the output tokens that a batch has yielded; a request leaves with its last token."""
+        """Append the output tokens that a batch has yielded; a request leaves with its last token.
+
+        With asynchronous scheduling, the tokens of the batch are cached only now (`AsyncScheduler`).
+        """
         for request in batch.sampled_reqs:
             stopped = request.append_output_token()
+            if self.kv_cache.num_blocks_of(request):  # it has not been preempted
+                known = request.num_computed_tokens - request.num_output_placeholders
+                self.kv_cache.cache_blocks(request, known)
             if stopped:
                 self._free_request(request)
 

@@ -1,7 +1,7 @@
 """Requests: every request of a workload with its arrival time, adapter and lengths, drawn from the seed."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from adaptwin.errors import SpecError
 from adaptwin.jit import compiled
 from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.demand.expected_requests import expected_requests
+from adaptwin.workload.drawing.prefixes import NO_PREFIXES, Prefixes
 from adaptwin.workload.drawing.random_streams import (
     GOLDEN,
     exponential,
@@ -32,13 +33,19 @@ NO_MORE = np.int64(1) << np.int64(62)  # nanoseconds
 
 
 class Requests(NamedTuple):
-    """All requests of a window in order of arrival, then of adapters; every array has the shape (n,)."""
+    """All requests of a window in order of arrival, then of adapters; arrays have the shape (n,)."""
 
     arrival: NDArray[np.int64]  # nanoseconds since the start
     adapter: NDArray[np.int32]  # index into Workload.adapters
     input: NDArray[np.int32]  # prompt tokens
     output: NDArray[np.int32]  # answer tokens
     asked: NDArray[np.int32]  # answer tokens asked for (max_tokens); the array `output` itself if no answer ends early
+    prefixes: Prefixes = NO_PREFIXES
+
+    def of(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return some of the requests, given by a mask."""
+        columns = (column[chosen] for column in self[:-1])
+        return type(self)(*columns, prefixes=self.prefixes.of(chosen))
 
 
 class _Sources(NamedTuple):

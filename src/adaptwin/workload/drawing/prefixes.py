@@ -1,0 +1,43 @@
+"""Prefixes: the first tokens that prompts have in common with earlier requests."""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+_WHOLE = 2**31 - 1  # tokens of a request, however long it is
+
+
+class Prefixes(NamedTuple):
+    """The first tokens that each prompt shares with an earlier request; both arrays are empty if no prompt shares any.
+
+    The tokens of a request are those of its prompt, followed by those of its answer. The first `tokens[r]` tokens of
+    the prompt of request r are also the first tokens of request `source[r]`, an earlier request to the same adapter. No
+    request before r has more in common with it, so two requests share exactly what follows from these links.
+    """
+
+    source: NDArray[np.int32]  # (requests,), or (0,); -1: the prompt shares no token with an earlier request
+    tokens: NDArray[np.int32]  # (requests,), or (0,); at most the length of the prompt
+
+    def of(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return the prefixes that some of the requests, given by a mask, share with each other."""
+        if not len(self.source):
+            return self
+        place = np.cumsum(chosen) - 1
+        source, tokens = np.full(int(chosen.sum()), -1, np.int32), np.zeros(int(chosen.sum()), np.int32)
+        furthest: dict[
+            int, tuple[int, int]
+        ] = {}  # by request: how many of its first tokens a chosen one has, and which
+        for r in map(int, np.flatnonzero(chosen)):
+            origin, extent = r, _WHOLE
+            while origin >= 0:
+                known, holder = furthest.get(origin, (0, -1))
+                if source[place[r]] < 0 and min(extent, known) > self.tokens[origin]:
+                    source[place[r]], tokens[place[r]] = place[holder], min(extent, known)
+                if known < extent:
+                    furthest[origin] = extent, r
+                origin, extent = int(self.source[origin]), min(extent, int(self.tokens[origin]))
+        return type(self)(source, tokens)
+
+
+NO_PREFIXES = Prefixes(np.zeros(0, np.int32), np.zeros(0, np.int32))
