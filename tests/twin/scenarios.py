@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from tests.effort import examples
+from tests.twin.sharing import shared_requests
 
 from adaptwin.profile.load_cost import LoadCost
 from adaptwin.profile.memory import MemoryModel
@@ -50,10 +51,15 @@ def scenarios(draw, async_scheduling=st.just(False)) -> Scenario:  # noqa: B008
         reserve_whole_prompt=draw(st.booleans()),
         watermark_blocks=draw(st.sampled_from([0, 0, 1, kv_blocks // 4])),
         async_scheduling=draw(async_scheduling),
+        prefix_caching=draw(st.booleans()),
         output_chunk=draw(st.sampled_from([0, 1, 2, 5, 128])),
     )
+    requests, how = draw(_requests(len(adapters.needs_slot))), draw(st.none() | st.randoms(use_true_random=False))
+    if how:
+        requests = shared_requests(how, requests)
+        limits = limits._replace(max_model_len=2 * limits.max_model_len)
     return Scenario(
-        requests=draw(_requests(len(adapters.needs_slot))),
+        requests=requests,
         adapters=adapters,
         limits=limits,
         step_cost=draw(

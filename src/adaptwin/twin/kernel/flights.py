@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from adaptwin.jit import inlined
 from adaptwin.twin.kernel.adapter_slots import all_taken, leave_slot
 from adaptwin.twin.kernel.ledger import note_gap
+from adaptwin.twin.kernel.prefix_cache import give_back, starts_decode
 from adaptwin.twin.kernel.presence import RUNNING, leaves
 from adaptwin.twin.kernel.seats import (
     blocks_for,
@@ -64,6 +65,7 @@ def launch(flights, scheduler, notes, step, end):
         flights.request[i, j] = r
         flights.before[i, j] = _latest_token(progress, notes, r)
         start_decode(seats, s, step, progress.generated[r])
+        starts_decode(scheduler.cache, s, r)
     s = first_in_bucket(seats, step)
     while s >= 0:
         stop_decode(seats, s, step + 1)
@@ -107,12 +109,14 @@ def land(flights, scheduler, limits, ledger, notes, step, seen, warmup):
 
 @inlined
 def _finish_requests(scheduler, counts, step, seen):
-    """Remove the requests whose last token came with this step."""
+    """Remove the requests whose last token came with this step, in the order of their admission."""
     seats, queue, progress = scheduler.seats, scheduler.queue, scheduler.progress
     state, waiting = seats.state[0], queue.state[0]
     s = empty_bucket(seats, step)
     if s >= 0:
         waiting.settled = waiting.settled and waiting.passed_all and all_taken(scheduler.slots)
+        while seats.seat[s].bucket_after >= 0:
+            s = np.int64(seats.seat[s].bucket_after)
     while s >= 0:
         seat = seats.seat[s]
         progress.finish[seat.request] = seen
@@ -122,8 +126,19 @@ def _finish_requests(scheduler, counts, step, seen):
             seat.preempted = 0
             waiting.waiting -= 1
         else:
-            state.free_blocks += blocks_for(seat.total - 1, seats.block_size)
+            cached = np.int64(seat.total - 1)  # the last token is never cached
+            state.free_blocks += give_back(
+                scheduler.cache,
+                seats,
+                s,
+                np.int64(seat.request),
+                cached,
+                blocks_for(cached, seats.block_size),
+                state.free_blocks,
+                step,
+                False,
+            )
             state.ending -= 1
             leave_seat(seats, s)
             leaves(scheduler.presence, RUNNING, np.int64(seat.adapter))
-        s = np.int64(seat.bucket_after)
+        s = np.int64(seat.bucket_before)

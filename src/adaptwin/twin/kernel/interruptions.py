@@ -95,7 +95,7 @@ def forget(scheduler: Scheduler, notes: Notes, steps: int) -> int:
 @borrowing
 def _forget(scheduler, notes, steps):
     """Do the work of `forget`: the last of the steps that are done is needed, and those of the running decodes."""
-    seats, queue, _, _, progress = scheduler
+    seats, queue, _, _, progress, _ = scheduler
     r = first_linked(queue)
     while r < len(queue.of_adapter) and queue.position[r] < 0:
         _write_down(progress, notes, r)

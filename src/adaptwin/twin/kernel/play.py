@@ -18,6 +18,7 @@ from adaptwin.twin.kernel.flights import Flights, land, launch, no_flights
 from adaptwin.twin.kernel.interruptions import forget, no_interruptions, remember
 from adaptwin.twin.kernel.ledger import Ledger, Sums, add_time, empty_ledger, next_sample, note_step, record
 from adaptwin.twin.kernel.notes import USUAL_SIZES, Sizes, first_notes, have_room, next_notes
+from adaptwin.twin.kernel.prefix_cache import empty_cache
 from adaptwin.twin.kernel.presence import WAITING, empty_presence, joins, note
 from adaptwin.twin.kernel.scheduler import Scheduler, no_progress, schedule_running, schedule_waiting
 from adaptwin.twin.kernel.scrapes import Scrapes, after_stall, no_scrapes, passes
@@ -93,6 +94,7 @@ def _first_engine(scenario: Scenario) -> Engine:
             slots=empty_slots(adapters, limits),
             presence=empty_presence(adapters, is_kept=window.scrape_every > 0),
             progress=no_progress(count),
+            cache=empty_cache(limits, requests),
         ),
         flights=no_flights(limits.max_num_seqs),
         scrapes=no_scrapes(window.scrape_every, scenario.scrape_cost),
@@ -105,6 +107,7 @@ def _outcome(engine: Engine, sums: Sums) -> Outcome:
     scheduler, ledger = engine.scheduler, engine.ledger
     progress, loads = scheduler.progress, _values(scheduler.slots.residency.state)
     clock, counts, seen = _values(engine.clock), _values(ledger.counts), _values(scheduler.presence.seen)
+    cached = _values(scheduler.cache.state)
     arrived = _values(scheduler.queue.state)["arrived"]
     for array, value in ((progress.first_token, NOT_YET), (progress.finish, NOT_YET), (progress.generated, 0)):
         array[arrived:] = value
@@ -118,6 +121,8 @@ def _outcome(engine: Engine, sums: Sums) -> Outcome:
         steps=clock["steps"],
         end=clock["time"],
         preemptions=counts["preemptions"],
+        queried_tokens=cached["queried_tokens"],
+        hit_tokens=cached["hit_tokens"],
         gpu_loads=loads["gpu_loads"],
         disk_loads=loads["disk_loads"],
         load_time=counts["load_time"],
@@ -140,10 +145,10 @@ def _values(state: NDArray[np.void]) -> dict[str, int]:
 @borrowing
 def _play_chapter(scenario, engine, notes):
     """Simulate until the run ends or the notes are full; return whether the run has ended."""
-    seats, queue, _, presence, _ = engine.scheduler
+    seats, queue, _, presence, _, cache = engine.scheduler
     clock, seated, waiting = engine.clock[0], seats.state[0], queue.state[0]
     counts = engine.ledger.counts[0]
-    synchronous = not scenario.limits.async_scheduling
+    synchronous, most_seats = not scenario.limits.async_scheduling, scenario.limits.max_num_seqs
     while have_room(notes, counts, clock, scenario.limits.max_num_seqs, presence.seen[0].label_sets):
         _receive(scenario, engine)
         if presence.is_kept and clock.steps > clock.reported:
@@ -153,7 +158,9 @@ def _play_chapter(scenario, engine, notes):
             if _idle(scenario, engine):
                 return True
             continue
-        only_decodes = synchronous and seated.partial < 0 and (waiting.settled or waiting.waiting == 0)
+        is_final = waiting.passed_all or seated.running == most_seats or cache.state[0].publishers == 0
+        admits_nobody = waiting.settled and is_final
+        only_decodes = synchronous and seated.partial < 0 and (admits_nobody or waiting.waiting == 0)
         if only_decodes and _decode(scenario, engine, notes):
             continue
         if _one_step(scenario, engine, notes):
@@ -165,7 +172,7 @@ def _play_chapter(scenario, engine, notes):
 def _receive(scenario, engine):
     """Queue the requests that have arrived by now, as far as the client's limit on open requests allows."""
     requests, limits, most = scenario.requests, scenario.limits, scenario.window.max_in_flight
-    seats, queue, slots, presence, progress = engine.scheduler
+    seats, queue, slots, presence, progress, _ = engine.scheduler
     clock, seated, waiting = engine.clock[0], seats.state[0], queue.state[0]
     longest_held = limits.kv_blocks * limits.block_size + 1  # the last output token is never cached
     no_slot_is_free = all_taken(slots)
@@ -213,7 +220,7 @@ def _decode(scenario, engine, notes):
     Returns whether there was such a step.
     """
     limits, step_cost, window = scenario.limits, scenario.step_cost, scenario.window
-    seats, queue, slots, presence, _ = engine.scheduler
+    seats, queue, slots, presence, _, _ = engine.scheduler
     clock, seated, integrals = engine.clock[0], seats.state[0], engine.ledger.integrals[0]
     running, waiting = seated.running, queue.state[0].waiting
     decodes, distinct = seated.decodes, slots.state[0].adapters
@@ -314,8 +321,11 @@ def _launch(scenario, engine, notes):
     tokens, context, pairs = schedule_running(scheduler, limits, step, counts, notes.segments)
     waiting.settled = waiting.passed_all = False
     if counts.preemptions == preemptions and waiting.waiting > 0:
-        admitted, more_pairs = schedule_waiting(scheduler, limits, scenario.requests, limits.token_budget - tokens)
+        admitted, more_context, more_pairs = schedule_waiting(
+            scheduler, limits, scenario.requests, step, limits.token_budget - tokens
+        )
         tokens += admitted
+        context += more_context
         pairs += more_pairs
     loading = load(slots, step)
     counts.load_time += loading

@@ -12,6 +12,17 @@ from numpy.typing import NDArray
 from adaptwin.jit import called, inlined
 from adaptwin.profile.step_cost import pairs_of_chunk
 from adaptwin.twin.kernel.adapter_slots import AdapterSlots, all_taken, join_batch, leave_slot, needs_new_slot
+from adaptwin.twin.kernel.prefix_cache import (
+    PrefixCache,
+    cached_tokens,
+    find_hits,
+    give_back,
+    is_plain,
+    publish,
+    settle,
+    take_hits,
+    takes_seat,
+)
 from adaptwin.twin.kernel.presence import RUNNING, WAITING, Presence, joins, leaves
 from adaptwin.twin.kernel.seats import (
     Seats,
@@ -69,6 +80,7 @@ class Scheduler(NamedTuple):
     slots: AdapterSlots
     presence: Presence
     progress: RequestProgress
+    cache: PrefixCache
 
 
 @inlined
@@ -78,7 +90,7 @@ def schedule_running(scheduler, limits, step, counts, segments):
     Returns the tokens that running requests compute, and what the unfinished prefill reads: cached tokens if vLLM takes
     it for a decode, otherwise pairs of tokens.
     """
-    seats, progress = scheduler.seats, scheduler.progress
+    seats, progress, cache = scheduler.seats, scheduler.progress, scheduler.cache
     state = seats.state[0]
     state.done = scheduler.slots.state[0].woken = 0
     chunk = chunk_blocks = np.int64(0)
@@ -87,6 +99,9 @@ def schedule_running(scheduler, limits, step, counts, segments):
         chunk_blocks = blocks_for(state.partial_done + chunk, limits.block_size) - state.partial_blocks
     crossing = seats.phase[-step % limits.block_size]
     while crossing + chunk_blocks > state.free_blocks:
+        given = min(crossing, state.free_blocks)  # to those admitted before
+        state.free_blocks -= given
+        crossing -= given
         if state.last == state.partial:
             chunk = chunk_blocks = np.int64(0)
         crossing -= preempt_last(scheduler, step, counts, segments)
@@ -97,7 +112,11 @@ def schedule_running(scheduler, limits, step, counts, segments):
             context = state.partial_done  # to vLLM, a step that computes only the latest output token is a decode
         else:
             pairs = _pairs_of_chunk(chunk, state.partial_done)
+        s, done = state.partial, state.partial_done + chunk
         continue_prefill(seats, chunk, chunk_blocks)
+        if cache.is_on and len(cache.kept) > 0:
+            settle(cache, state.free_blocks)
+            publish(cache, seats, s, np.int64(seats.seat[s].request), done // limits.block_size, step)
     return state.decodes + chunk, context, pairs
 
 
@@ -107,29 +126,35 @@ def preempt_last(scheduler, step, counts, segments):
 
     Returns whether it is a decode that would have needed another block in this step.
     """
-    seats, queue, slots, presence, progress = scheduler
+    seats, queue, slots, presence, progress, cache = scheduler
     state = seats.state[0]
     s = state.last
     seat = seats.seat[s]
-    a = np.int64(seat.adapter)
+    r, a = np.int64(seat.request), np.int64(seat.adapter)
     crosses, is_ending = False, False
     if s == state.partial:
-        state.free_blocks += state.partial_blocks
+        cached, blocks = state.partial_done, state.partial_blocks
         state.partial = -1
-    elif seat.last == step - 1:
-        # Its last token is in flight: it leaves, from the front of the waiting queue, before the next step is planned.
-        is_ending = True
-        seat.preempted = 1
-        state.ending -= 1
-        state.free_blocks += blocks_for(seat.total - 1, seats.block_size)
     else:
-        crosses = _stop_midway(seats, progress, s, step, counts, segments)
+        cached = cached_tokens(cache, seats, s, step, False)
+        if seat.last == step - 1:
+            # Its last token is in flight: it leaves, from the front of the waiting queue, before the next step is
+            # planned.
+            is_ending = True
+            seat.preempted = 1
+            state.ending -= 1
+            computed = np.int64(seat.total - 1)
+        else:
+            computed = _stop_midway(seats, progress, s, step, counts, segments)
+            crosses = computed % seats.block_size == 0
+        blocks = blocks_for(computed, seats.block_size)
+    state.free_blocks += give_back(cache, seats, s, r, cached, blocks, state.free_blocks, step, not is_ending)
     leave_seat(seats, s)
     queue.state[0].waiting += 1
     counts.preemptions += 1
     leaves(presence, RUNNING, a)
     if not is_ending:
-        prepend(queue, seat.request, a)
+        prepend(queue, r, a)
         leave_slot(slots, queue, a, step - 1)
         if slots.swapping and not needs_new_slot(slots, a):
             offer(queue, a)
@@ -139,10 +164,9 @@ def preempt_last(scheduler, step, counts, segments):
 
 @inlined
 def _stop_midway(seats, progress, s, step, counts, segments):
-    """Stop a decode that is preempted; return whether it would have needed another block in this step."""
+    """Stop a decode that is preempted; return how many of its tokens are computed."""
     seat = seats.seat[s]
-    cached = stop_decode(seats, s, step)
-    seats.state[0].free_blocks += blocks_for(cached, seats.block_size)
+    computed = stop_decode(seats, s, step)
     leave_bucket(seats, s)
     progress.generated[seat.request] += step - seat.started
     progress.last_step[seat.request] = step - 1
@@ -150,39 +174,59 @@ def _stop_midway(seats, progress, s, step, counts, segments):
         segment = segments[counts.segments]
         segment.request, segment.first, segment.last = seat.request, seat.started + 1, step - 1
         counts.segments += 1
-    return cached % seats.block_size == 0
+    return computed
 
 
 @inlined
-def schedule_waiting(scheduler, limits, requests, budget):
+def schedule_waiting(scheduler, limits, requests, step, budget):
     """Admit waiting requests while tokens, seats, slots and blocks last.
 
-    Returns the tokens that they compute, and the pairs of tokens that their attention compares.
+    Returns the tokens that they compute, the cached tokens that those read which vLLM takes for decodes, and the pairs
+    of tokens that the attention of the others compares.
     """
-    seats, queue, slots, presence, progress = scheduler
+    seats, queue, slots, presence, progress, cache = scheduler
     state, waiting = seats.state[0], queue.state[0]
-    taken = pairs = np.int64(0)
+    taken = context = pairs = np.int64(0)
     while taken < budget and state.running < limits.max_num_seqs:
         r, a = _first_admissible(queue, slots, requests.adapter, progress.rejected)
         if r < 0:
             waiting.passed_all = waiting.settled = True
-            return taken, pairs
+            return taken, context, pairs
         total = np.int64(requests.input[r] + progress.generated[r])
-        tokens = min(total, budget - taken)
-        blocks = blocks_for(tokens, limits.block_size)
-        needed = blocks_for(total, limits.block_size) if limits.reserve_whole_prompt else blocks
+        hits = held = np.int64(0)  # blocks that are cached, and those of them that others hold
+        plain = is_plain(cache, r)
+        if not plain:
+            settle(cache, state.free_blocks)
+            hits, idle = find_hits(cache, seats, r, total, step)
+            held = hits - idle
+        hit = hits * limits.block_size
+        tokens = min(total - hit, budget - taken)
+        blocks = blocks_for(hit + tokens, limits.block_size) - held
+        needed = blocks_for(total, limits.block_size) - held if limits.reserve_whole_prompt else blocks
         if needed > state.free_blocks - (limits.watermark_blocks if state.running > 0 else 0):
             waiting.settled = True
-            return taken, pairs
+            return taken, context, pairs
         taken += tokens
-        pairs += _pairs_of_chunk(tokens, np.int64(0))
+        if total - hit == 1 and progress.generated[r] > 0:
+            context += hit
+        else:
+            pairs += _pairs_of_chunk(tokens, hit)
         join_batch(slots, a)
         _leave_queue(queue, slots, r, a)
-        start_prefill(seats, take_seat(seats, r, a, requests.input[r], requests.output[r]), tokens, total, blocks)
+        s = take_seat(seats, r, a, requests.input[r], requests.output[r])
+        start_prefill(seats, s, hit + tokens, total, blocks)
+        if not plain:
+            take_hits(cache, s, r, hits)
+            settle(cache, state.free_blocks)
+            takes_seat(cache, s, r)
+            publish(cache, seats, s, r, (hit + tokens) // limits.block_size, step)
+        if cache.is_on:
+            cache.state[0].queried_tokens += total
+            cache.state[0].hit_tokens += hit
         joins(presence, RUNNING, a)
         leaves(presence, WAITING, a)
     waiting.settled = state.running == limits.max_num_seqs
-    return taken, pairs
+    return taken, context, pairs
 
 
 @inlined

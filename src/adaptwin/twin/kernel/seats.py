@@ -173,14 +173,18 @@ def stop_decode(seats, s, step):
 
 
 @inlined
-def start_prefill(seats, s, tokens, total, blocks):
-    """Start a prefill: the step being planned computes all tokens of a request, or as many as its budget allows."""
+def start_prefill(seats, s, done, total, taken):
+    """Start a prefill: after the step being planned, `done` tokens are cached, all or as many as its budget allows.
+
+    They take this many free blocks, and may share others.
+    """
     state = seats.state[0]
-    state.free_blocks -= blocks
-    if tokens == total:
+    state.free_blocks -= taken
+    if done == total:
         _finish_prefill(seats, s, total)
     else:
-        state.partial, state.partial_done, state.partial_total, state.partial_blocks = s, tokens, total, blocks
+        state.partial, state.partial_done, state.partial_total = s, done, total
+        state.partial_blocks = blocks_for(done, seats.block_size)
 
 
 @inlined

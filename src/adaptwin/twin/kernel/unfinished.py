@@ -27,7 +27,7 @@ def stop(
 @borrowing
 def _stop(scheduler, ledger, notes, interruptions, decodes, steps, warmup):
     """Do the work of `stop`. By step of the notes, `decodes` is the change in the number of unfinished decodes."""
-    seats, queue, _, _, progress = scheduler
+    seats, queue, _, _, progress, _ = scheduler
     _stop_running(seats, progress, decodes, notes.first, steps)
     _stop_waiting(queue, progress, steps)
     _take_back(ledger, notes, decodes, steps, warmup)
