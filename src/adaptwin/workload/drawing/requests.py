@@ -44,8 +44,14 @@ class Requests(NamedTuple):
 
     def of(self, chosen: NDArray[np.bool_]) -> Self:
         """Return some of the requests, given by a mask."""
-        columns = (column[chosen] for column in self[:-1])
-        return type(self)(*columns, prefixes=self.prefixes.of(chosen))
+        return type(self)(
+            self.arrival[chosen],
+            self.adapter[chosen],
+            self.input[chosen],
+            self.output[chosen],
+            self.asked[chosen],
+            self.prefixes.of(chosen),
+        )
 
 
 class _Sources(NamedTuple):
