@@ -145,7 +145,7 @@ def _vllm_config(server: ServedServer) -> Manifest:
     The chart switches prefix caching off unless it is told otherwise, and gives a server shared memory only where
     the number of its GPUs is said.
     """
-    fields: Manifest = {"enablePrefixCaching": True, "tensorParallelSize": server.gpus}
+    fields: Manifest = {"tensorParallelSize": server.gpus}
     others = [Flag("served-model-name", (server.served_model,))]
     for flag in (*server.flags, *server.lora_flags):
         if flag.name in _NUMBER_FIELDS and int(flag.values[0]) < _LEAST_WITH_EXPONENT:
@@ -154,6 +154,8 @@ def _vllm_config(server: ServedServer) -> Manifest:
             fields["gpuMemoryUtilization"] = flag.values[0]
         elif flag.name == "enable-chunked-prefill":
             fields["enableChunkedPrefill"] = True
+        elif flag.name in ("enable-prefix-caching", "no-enable-prefix-caching"):
+            fields["enablePrefixCaching"] = not flag.name.startswith("no-")
         elif flag.name != "enable-lora":
             others.append(flag)
     return {**fields, "extraArgs": kubernetes_words(joined_words(others))}

@@ -214,7 +214,6 @@ def _said_of_plans(plans: Sequence[Plan]) -> Iterator[str]:
     servers = f"{many} vLLM server{'' if many == 1 else 's'}{on}{models}"
     yield f"{servers}, planned by adaptwin ({first.options.strategy}, seed {first.seed})."
     yield from (f"The plan assumes: {clause}." for clause in dict.fromkeys(chain(*map(assumptions_of, plans))))
-    yield "Prefix caching stays at vLLM's default."
     if any(server.merged for plan in plans for server in plan.servers):
         yield "Merged weights: make each such model once, with PEFT: load the base model and the adapter, then call"
         yield "merge_and_unload(), and save the model and its tokenizer with save_pretrained()."

@@ -11,6 +11,7 @@ from adaptwin.vllm_versions import version_numbers
 # vllm/engine/arg_utils.py; pull requests 19970 (async_scheduling), 37307 (scheduler_reserve_full_isl, on by default)
 # and 44594 (watermark). Before these versions, vLLM behaves as if the setting were off.
 FLAG_SINCE = {
+    "enable_prefix_caching": (0, 8),  # older engines have the flag as well, but other rules
     "async_scheduling": (0, 10),
     "scheduler_reserve_full_isl": (0, 19),
     "watermark": (0, 24),

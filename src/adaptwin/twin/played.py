@@ -147,6 +147,17 @@ class Played:
         return self._mean(self.outcome.kv_time) / self.scenario.limits.kv_blocks
 
     @property
+    def prefix_hit_rate(self) -> float | None:
+        """Share of the tokens of admitted requests that were in cached blocks; None without prefix caching.
+
+        Requests that were admitted again after a preemption count again, as in vLLM's ``vllm:prefix_cache_hits`` over
+        ``vllm:prefix_cache_queries``.
+        """
+        if not self.scenario.limits.prefix_caching:
+            return None
+        return self.outcome.hit_tokens / max(1, self.outcome.queried_tokens)
+
+    @property
     def metrics_stall(self) -> float:
         """Share of the time in which scrapes stalled the API server."""
         return self.outcome.stalled / NANOSECONDS / self.seconds

@@ -170,6 +170,10 @@ class Run(RunFigures):
     adapter_load_time: float = Field(description="seconds that steps waited for adapters")
     kv_cache_tokens: int = Field(description="size of the KV cache, in tokens")
     kv_usage: float = Field(description="share of the KV cache in use, mean over time")
+    prefix_hit_rate: float | None = Field(
+        default=None,
+        description="share of the tokens of admitted requests that were in cached blocks; None without prefix caching",
+    )
     mean_running: float = Field(description="running requests, mean over time")
     mean_waiting: float = Field(description="waiting requests, mean over time")
     mean_adapters: float = Field(description="distinct adapters in a step, mean over time")

@@ -45,6 +45,7 @@ def summarise(played: Played, *, server: Server, seed: int) -> Run:
         adapter_load_time=outcome.load_time / NANOSECONDS,
         kv_cache_tokens=played.kv_cache_tokens,
         kv_usage=played.kv_usage,
+        prefix_hit_rate=played.prefix_hit_rate,
         mean_running=played.mean_running,
         mean_waiting=played.mean_waiting,
         mean_adapters=played.mean_adapters,

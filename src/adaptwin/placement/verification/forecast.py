@@ -37,6 +37,7 @@ def forecast(capacity: Capacity, assignment: Assignment, run: Run) -> Forecast:
         itl_mean=run.itl.mean,
         itl_p99=run.itl.p99,
         kv_usage=run.kv_usage,
+        prefix_hit_rate=run.prefix_hit_rate,
         mean_running=run.mean_running,
         busy=run.busy,
         host_memory_gib=_host_gib(capacity, assignment),
