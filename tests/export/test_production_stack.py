@@ -87,7 +87,7 @@ def test_a_number_that_helm_would_print_with_an_exponent_is_an_argument():
     assert "--max-model-len=1048576" in model["vllmConfig"]["extraArgs"]
 
 
-def test_prefix_caching_stays_on_and_every_server_has_shared_memory():
+def test_prefix_caching_is_as_planned_and_every_server_has_shared_memory():
     for model in models_of(hard_plan()):
         assert model["vllmConfig"]["enablePrefixCaching"] is True
         assert model["vllmConfig"]["tensorParallelSize"] >= 1

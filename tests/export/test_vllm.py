@@ -116,12 +116,13 @@ def test_the_command_is_exact_word_for_word():
         shlex.split(
             f"CUDA_VISIBLE_DEVICES=0 {START} {MODEL} --port 8000 --gpu-memory-utilization 0.9 --max-model-len 131072"
             " --max-num-seqs 256 --max-num-batched-tokens 2048 --block-size 16 --enable-chunked-prefill"
+            " --enable-prefix-caching"
             " --enable-lora --max-loras 1 --max-lora-rank 8 --max-cpu-loras 1 --lora-modules a0=$ADAPTERS/a0"
         ),
         shlex.split(
             f"CUDA_VISIBLE_DEVICES=1 {START} {MODEL} --port 8001 --gpu-memory-utilization 0.85"
             " --max-model-len 8192 --max-num-seqs 128 --max-num-batched-tokens 4096 --block-size 32"
-            " --enable-chunked-prefill"
+            " --enable-chunked-prefill --enable-prefix-caching"
             " --enable-lora --max-loras 1 --max-lora-rank 16 --max-cpu-loras 5 --lora-modules a1=s3://bucket/a1"
         ),
     ]
@@ -133,6 +134,7 @@ def test_a_server_of_the_base_model_only_has_no_lora_flags():
     expected = (
         f"CUDA_VISIBLE_DEVICES=0 {START} {MODEL} --port 8000 --gpu-memory-utilization 0.9 --max-model-len 131072"
         " --max-num-seqs 256 --max-num-batched-tokens 2048 --block-size 16 --enable-chunked-prefill"
+        " --enable-prefix-caching"
     )
     assert commands(script) == [shlex.split(expected)]
     assert "lora" not in script.replace("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "")
@@ -153,7 +155,7 @@ def test_a_server_with_merged_weights_starts_with_the_merged_model_under_the_nam
     assert merged == shlex.split(
         "CUDA_VISIBLE_DEVICES=0 vllm serve $MERGED/hot --port 8000 --gpu-memory-utilization 0.9"
         " --max-model-len 131072 --max-num-seqs 1024 --max-num-batched-tokens 2048 --block-size 16"
-        " --enable-chunked-prefill --served-model-name hot"
+        " --enable-chunked-prefill --enable-prefix-caching --served-model-name hot"
     )
     assert "--enable-lora" in lora
     assert lora[1] == "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
@@ -174,15 +176,14 @@ def test_the_name_of_an_adapter_with_merged_weights_reaches_vllm_as_it_is(run_sc
     (allowed, *words), _ = run_script(script_of(merged_plan(name, artifact="/weights/hot")), MERGED="/m m")
     assert allowed == ""
     assert words[:2] == ["serve", f"/m m/{name}"]
-    assert "=".join(words).endswith(f"--enable-chunked-prefill=--served-model-name={name}")
+    assert "=".join(words).endswith(f"--enable-prefix-caching=--served-model-name={name}")
 
 
 def test_the_script_says_what_the_plan_assumes():
     script = script_of(plan_of([Adapter("a", 8, 1.0)], (Server(max_lora_rank=8), {"a": 1.0})))
     assert f"# The plan assumes: {MODEL} on NVIDIA H100 64 GB (MareNostrum 5), vLLM 0.8.5 (measured), with" in script
     assert "# The plan assumes: lengths ShareGPT (assumed; 222 in, 196 out)." in script
-    assert "# The plan assumes: no hits in the prefix cache." in script
-    assert "prefix-caching" not in script
+    assert "# The plan assumes: no prompts that begin alike." in script
 
 
 def test_settings_that_this_version_of_vllm_does_not_know_are_named_in_a_comment():
@@ -244,7 +245,11 @@ def test_vllm_gets_every_adapter_on_the_right_server(planned, run_script):
 def test_vllm_gets_the_settings_of_the_plan(planned, run_script):
     for number, (server, (_, *words)) in enumerate(zip(planned.servers, run_script(script_of(planned)), strict=True)):
         assert words[:2] == ["serve", MODEL]
-        pairs = [word for word in words[2:] if word not in ("--enable-lora", "--enable-chunked-prefill")]
+        pairs = [
+            word
+            for word in words[2:]
+            if word not in ("--enable-lora", "--enable-chunked-prefill", "--enable-prefix-caching")
+        ]
         flags = dict(zip(pairs[::2], pairs[1::2], strict=False))
         assert flags["--port"] == str(8000 + number)
         tokens, seqs = server.server.budgets(H100)

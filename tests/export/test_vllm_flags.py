@@ -7,6 +7,7 @@ from adaptwin.export import vllm_flags
 from adaptwin.export.vllm_flags import FLAG_SINCE, settings_without_flag
 
 H100 = load_profile("h100-64gb-llama-3.1-8b-instruct")
+CACHING = "--enable-prefix-caching"
 WITHOUT_FLAG = {"kv_cache_tokens", "merged"}  # vLLM measures its KV cache; a merged model is a model like any other
 
 
@@ -46,13 +47,13 @@ def test_a_default_is_written_with_its_value_so_that_another_gpu_starts_the_same
 @pytest.mark.parametrize(
     ("version", "flags"),
     [
-        ("0.8.5", []),
-        ("0.9.2", []),
-        ("0.10.0", ["--no-async-scheduling"]),
-        ("v0.11.0rc1", ["--no-async-scheduling"]),
-        ("0.19.0", ["--async-scheduling", "--scheduler-reserve-full-isl"]),
-        ("0.32.0", ["--async-scheduling", "--scheduler-reserve-full-isl", "--watermark 0"]),
-        ("1.0", ["--async-scheduling", "--scheduler-reserve-full-isl", "--watermark 0"]),
+        ("0.8.5", [CACHING]),
+        ("0.9.2", [CACHING]),
+        ("0.10.0", [CACHING, "--no-async-scheduling"]),
+        ("v0.11.0rc1", [CACHING, "--no-async-scheduling"]),
+        ("0.19.0", [CACHING, "--async-scheduling", "--scheduler-reserve-full-isl"]),
+        ("0.32.0", [CACHING, "--async-scheduling", "--scheduler-reserve-full-isl", "--watermark 0"]),
+        ("1.0", [CACHING, "--async-scheduling", "--scheduler-reserve-full-isl", "--watermark 0"]),
         ("nightly", []),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adaptwin import Server, load_surrogate
 from adaptwin.placement.capacity.capacity import Capacity
-from adaptwin.placement.capacity.server_demand import Prefixes, ServerDemand, total
+from adaptwin.placement.capacity.server_demand import LeadingSets, ServerDemand, total
 from adaptwin.placement.capacity.slots import expected_prediction
 from adaptwin.placement.capacity.workload_surrogate import WorkloadSurrogate
 from adaptwin.workload.demand.traffic import SUMS
@@ -77,7 +77,7 @@ def test_sums_of_two_sets_are_those_of_both(capacity, data, cut):
 @given(order=st.permutations(range(COUNT)))
 def test_prefixes_are_sums_of_the_first_ones(capacity, order):
     each = [capacity.demand_of([(capacity.names[i], 1.0)]) for i in order]
-    prefixes = Prefixes(each)
+    prefixes = LeadingSets(each)
     grown = each[0]
     for count, one in enumerate(each, start=1):
         grown = grown.plus(one) if count > 1 else one

@@ -42,10 +42,10 @@ class ServerDemand(NamedTuple):
 
 def total(sets: Sequence[ServerDemand]) -> ServerDemand:
     """Return the demand of all sets together; there must be at least one set."""
-    return Prefixes(sets).first(len(sets))
+    return LeadingSets(sets).first(len(sets))
 
 
-class Prefixes:
+class LeadingSets:
     """The demands of the first set, the first two sets, and so on, of a sequence of sets."""
 
     def __init__(self, sets: Sequence[ServerDemand]) -> None:

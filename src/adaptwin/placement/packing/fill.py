@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.largest import largest_count_near
-from adaptwin.placement.capacity.server_demand import Prefixes
+from adaptwin.placement.capacity.server_demand import LeadingSets
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.caution import FILL_LIKELIHOOD, MOST_LOAD
 from adaptwin.placement.packing.items import Bin, Item, halved, likelihood_of_overload, load_of, shares_of
@@ -73,7 +73,7 @@ def _holding(capacity: Capacity, contents: Bin, more: list[Item], factor: float)
     """Return a function that tells whether `contents` with the first `count` items of `more` are likely served."""
     if not more:
         return lambda _: True
-    prefixes = Prefixes([item.demand for item in [*contents, *more]])
+    prefixes = LeadingSets([item.demand for item in [*contents, *more]])
 
     def holds(count: int) -> bool:
         items = [*contents, *more[:count]]

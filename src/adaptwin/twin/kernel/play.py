@@ -14,11 +14,11 @@ from adaptwin.jit import borrowing, inlined
 from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.step_cost import seconds_besides_cache, step_contents
 from adaptwin.twin.kernel.adapter_slots import all_taken, empty_slots, load, needs_new_slot
+from adaptwin.twin.kernel.cached_runs import empty_cache
 from adaptwin.twin.kernel.flights import Flights, land, launch, no_flights
 from adaptwin.twin.kernel.interruptions import forget, no_interruptions, remember
 from adaptwin.twin.kernel.ledger import Ledger, Sums, add_time, empty_ledger, next_sample, note_step, record
 from adaptwin.twin.kernel.notes import USUAL_SIZES, Sizes, first_notes, have_room, next_notes
-from adaptwin.twin.kernel.prefix_cache import empty_cache
 from adaptwin.twin.kernel.presence import WAITING, empty_presence, joins, note
 from adaptwin.twin.kernel.scheduler import Scheduler, no_progress, schedule_running, schedule_waiting
 from adaptwin.twin.kernel.scrapes import Scrapes, after_stall, no_scrapes, passes

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from adaptwin.jit import called, inlined
 from adaptwin.profile.step_cost import pairs_of_chunk
 from adaptwin.twin.kernel.adapter_slots import AdapterSlots, all_taken, join_batch, leave_slot, needs_new_slot
+from adaptwin.twin.kernel.cached_runs import PrefixCache, take_due
 from adaptwin.twin.kernel.prefix_cache import (
-    PrefixCache,
     cached_tokens,
     find_hits,
     give_back,
     is_plain,
     publish,
-    settle,
     take_hits,
     takes_seat,
 )
@@ -115,7 +114,7 @@ def schedule_running(scheduler, limits, step, counts, segments):
         s, done = state.partial, state.partial_done + chunk
         continue_prefill(seats, chunk, chunk_blocks)
         if cache.is_on and len(cache.kept) > 0:
-            settle(cache, state.free_blocks)
+            take_due(cache, state.free_blocks)
             publish(cache, seats, s, np.int64(seats.seat[s].request), done // limits.block_size, step)
     return state.decodes + chunk, context, pairs
 
@@ -196,7 +195,7 @@ def schedule_waiting(scheduler, limits, requests, step, budget):
         hits = held = np.int64(0)  # blocks that are cached, and those of them that others hold
         plain = is_plain(cache, r)
         if not plain:
-            settle(cache, state.free_blocks)
+            take_due(cache, state.free_blocks)
             hits, idle = find_hits(cache, seats, r, total, step)
             held = hits - idle
         hit = hits * limits.block_size
@@ -217,7 +216,7 @@ def schedule_waiting(scheduler, limits, requests, step, budget):
         start_prefill(seats, s, hit + tokens, total, blocks)
         if not plain:
             take_hits(cache, s, r, hits)
-            settle(cache, state.free_blocks)
+            take_due(cache, state.free_blocks)
             takes_seat(cache, s, r)
             publish(cache, seats, s, r, (hit + tokens) // limits.block_size, step)
         if cache.is_on:

@@ -5,7 +5,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-_WHOLE = 2**31 - 1  # tokens of a request, however long it is
+_ALL_TOKENS = 2**31 - 1  # tokens of a request, however long it is
 
 
 class Prefixes(NamedTuple):
@@ -29,7 +29,7 @@ class Prefixes(NamedTuple):
             int, tuple[int, int]
         ] = {}  # by request: how many of its first tokens a chosen one has, and which
         for r in map(int, np.flatnonzero(chosen)):
-            origin, extent = r, _WHOLE
+            origin, extent = r, _ALL_TOKENS
             while origin >= 0:
                 known, holder = furthest.get(origin, (0, -1))
                 if source[place[r]] < 0 and min(extent, known) > self.tokens[origin]:
