@@ -6,6 +6,7 @@ from typing import NamedTuple
 from adaptwin.arrays import Array
 from adaptwin.jit import compiled
 from adaptwin.steady_state.costs import Costs
+from adaptwin.steady_state.prefix_use import PrefixUse
 from adaptwin.twin.server import Limits
 from adaptwin.workload.demand.traffic import Traffic
 
@@ -14,10 +15,11 @@ class MeanTraffic(NamedTuple):
     """Traffic, described by the mean of the requests that are not rejected as too long."""
 
     rate: float  # requests/s
-    prompt: float  # mean tokens
+    prompt: float  # mean tokens to compute
     answer: float  # mean tokens
     cached: float  # mean tokens of KV cache that a decode reads
-    prompt_squares: float  # mean square of the prompt's tokens
+    prompt_squares: float  # mean square of the prompt's tokens to compute
+    pair_squares: float  # mean of twice the pairs that attention compares, but for the tokens to compute
     answer_spread: float  # coefficient of variation of the answers, at most 1
     dispersion: float  # squared coefficient of variation of the gaps between an adapter's arrivals
     lora_share: float  # share of the requests that use an adapter
@@ -36,16 +38,19 @@ class SteppingServer(NamedTuple):
 
 
 @compiled
-def mean_traffic(traffic: Traffic, by_octave: Array) -> MeanTraffic:
-    """Describe traffic by the mean of its requests."""
+def mean_traffic(traffic: Traffic, by_octave: Array, use: PrefixUse) -> MeanTraffic:
+    """Describe traffic by the mean of its requests, some of whose tokens are in cached blocks."""
     rate = max(traffic.served_rate, 1e-12)
     answer = max(1.0, traffic.answer / rate)
+    prompt, squares = traffic.prompt / rate, traffic.prompt_squares / rate
+    hit, hit_squares = use.hits * traffic.shared / rate, use.hits * traffic.shared_squares / rate
     return MeanTraffic(
         rate=rate,
-        prompt=traffic.prompt / rate,
+        prompt=prompt - hit,
         answer=answer,
         cached=traffic.context / rate / answer,
-        prompt_squares=traffic.prompt_squares / rate,
+        prompt_squares=squares - 2.0 * prompt * hit + hit_squares,
+        pair_squares=squares - hit_squares,
         answer_spread=min(1.0, math.sqrt(max(0.0, traffic.answer_squares / rate / answer**2 - 1.0))),
         dispersion=traffic.dispersion,
         lora_share=traffic.lora_rate / max(traffic.rate, 1e-12),

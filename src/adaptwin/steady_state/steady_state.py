@@ -16,11 +16,14 @@ from adaptwin.steady_state.costs import Costs
 from adaptwin.steady_state.fixed_points import settle
 from adaptwin.steady_state.in_flight import busy_adapters
 from adaptwin.steady_state.inputs import mean_traffic, stepping_server
+from adaptwin.steady_state.prefix_use import NO_USE, PrefixUse, prefix_use
 from adaptwin.steady_state.slots import exceeds
 from adaptwin.steady_state.step_time import long_steps, pace_in_batch
 from adaptwin.twin.server import Limits, Server
 from adaptwin.workload.demand.traffic import AdapterDemands, Demand, Traffic, demands_of
 from adaptwin.workload.workload import Workload
+
+_ROUNDS = 4  # in which the use of prefixes and the steady state settle
 
 
 class SteadyState(NamedTuple):
@@ -43,6 +46,7 @@ class SteadyState(NamedTuple):
     stalled: float  # share of the time that these loads take
     long_step: float  # 99th percentile over tokens of the time that their step takes
     first_step: float  # time of a step that computes a prompt of mean length besides the rest
+    hits: float  # share of the prompt tokens that are in cached blocks
 
 
 def demands_on(profile: Profile, server: Server, workload: Workload) -> AdapterDemands:
@@ -64,8 +68,23 @@ def steady_state(demand: Demand, limits: Limits, costs: Costs, duration: float) 
 @compiled
 def solve(traffic: Traffic, by_octave: Array, limits: Limits, costs: Costs, duration: float) -> SteadyState:
     """Compute the steady state. This is `steady_state` for compiled callers."""
-    mean, server = mean_traffic(traffic, by_octave), stepping_server(traffic, limits, costs)
+    use = NO_USE
+    state = _solve_with(traffic, by_octave, limits, costs, duration, use)
+    if limits.prefix_caching and traffic.shared > 0.0:
+        for _ in range(_ROUNDS):
+            use = prefix_use(traffic, by_octave, limits, state.running, state.pace, use, duration)
+            state = _solve_with(traffic, by_octave, limits, costs, duration, use)
+    return state
+
+
+@compiled
+def _solve_with(
+    traffic: Traffic, by_octave: Array, limits: Limits, costs: Costs, duration: float, use: PrefixUse
+) -> SteadyState:
+    """Compute the steady state with a certain use of prefixes."""
+    mean, server = mean_traffic(traffic, by_octave, use), stepping_server(traffic, limits, costs)
     held = mean.cached + (mean.prompt + 1.0) / mean.answer + 0.5 * limits.block_size
+    held -= use.together * traffic.shared / mean.rate
     fitting = limits.kv_blocks * limits.block_size / held
     in_a_step = limits.token_budget / (1.0 + mean.prompt / mean.answer)
     most = max(1.0, min(float(limits.max_num_seqs), min(fitting, in_a_step)))
@@ -95,4 +114,5 @@ def solve(traffic: Traffic, by_octave: Array, limits: Limits, costs: Costs, dura
         stalled=sharing.stalled,
         long_step=steps.p99,
         first_step=steps.first,
+        hits=use.hits * traffic.shared / max(traffic.prompt, 1e-12),
     )

@@ -55,8 +55,11 @@ def pace_in_batch(running: float, lasting: float, mean: MeanTraffic, server: Ste
 
 @compiled
 def _pairs_per_token(mean: MeanTraffic) -> float:
-    """Mean pairs that the attention of prompts compares per prompt token; half of the other tokens of the prompt."""
-    return 0.5 * (mean.prompt_squares / max(mean.prompt, 1e-9) + 1.0)
+    """Mean pairs that the attention of prompts compares per token to compute: half of the other tokens of the prompt.
+
+    A token to compute is also compared with all tokens before it that are in cached blocks.
+    """
+    return 0.5 * (mean.pair_squares / max(mean.prompt, 1e-9) + 1.0)
 
 
 @compiled

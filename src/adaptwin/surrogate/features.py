@@ -176,7 +176,7 @@ def _features(state, traffic, by_octave, limits, costs, duration):
     prompt, answer = max(1.0, traffic.prompt / served_rate), max(1.0, traffic.answer / served_rate)
     lifetime = answer * state.pace
     slots = float(limits.max_loras)
-    others = min(float(limits.max_num_seqs), limits.token_budget / (1.0 + prompt / answer))
+    others = min(float(limits.max_num_seqs), limits.token_budget / (1.0 + prompt * (1.0 - state.hits) / answer))
     wanted_later = busy_adapters(by_octave, 4.0 * state.pace, traffic.dispersion).mean
     staying = adapters_with_more(by_octave, state.pace, STAYING_REQUESTS)
     slot_pressure = slot_pressure_later = -12.0
@@ -217,7 +217,7 @@ def _features(state, traffic, by_octave, limits, costs, duration):
         answer=math.log(answer),
         prompt_spread=_variation(traffic.prompt_squares / served_rate, prompt),
         answer_spread=_variation(traffic.answer_squares / served_rate, answer),
-        chunks=math.log(prompt / limits.token_budget),
+        chunks=math.log(max(1.0, prompt * (1.0 - state.hits)) / limits.token_budget),
         lora_share=traffic.lora_rate / rate,
         hottest=_log(traffic.hottest / rate),
         evenness=_log(rate * rate / max(traffic.rate_squares, 1e-24)),
@@ -255,7 +255,8 @@ def _steady_answer(state, traffic, limits, costs, duration):
     lifetime = answer * state.pace
     over = max(0.0, 1.0 - 1.0 / max(state.utilisation * state.reached, 1e-9))
     turn = min(state.slot_wait, 0.5 * duration)
-    prefill = costs.request_latency + math.ceil(prompt / limits.token_budget) * state.first_step
+    to_compute = prompt * (1.0 - state.hits)
+    prefill = costs.request_latency + math.ceil(to_compute / limits.token_budget) * state.first_step
     ttft = prefill + 0.5 * state.pace * min(1.0, state.running) + 0.5 * over * duration
     served = min(state.reached, 1.0 / max(state.utilisation, 1e-9)) / (1.0 + lifetime / duration)
     offered = traffic.prompt + traffic.asked

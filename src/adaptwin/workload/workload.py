@@ -19,6 +19,8 @@ from adaptwin.workload.arrivals import parse_arrivals, with_absolute_path
 from adaptwin.workload.lengths import ASSUMED_LENGTHS, Lengths
 from adaptwin.workload.lora_ranks import MOST_RANK, SERVED_RANKS, listed
 from adaptwin.workload.peft_features import PeftFeatures
+from adaptwin.workload.recorded_prefixes import RecordedPrefixes, repeated_prefixes, require_prefixes
+from adaptwin.workload.templates import Template, require_shares
 from adaptwin.workload.timestamps import copies, deal, repeated
 
 MOST_SEED = 2**63 - 1  # what a signed 64-bit integer holds
@@ -67,6 +69,16 @@ class Adapter(Spec):
     arrivals: ArrivalSource | None = Field(
         default=None, description="arrival process or timestamps (seconds); None: the arrivals of the workload"
     )
+    templates: tuple[Template, ...] | None = Field(
+        default=None,
+        description="what prompts begin with, such as a system prompt; None: the templates of the workload",
+    )
+    prefixes: RecordedPrefixes | None = Field(
+        default=None,
+        fail_fast=True,
+        description="for each timestamp, which earlier timestamp of the adapter its prompt begins like, counted from "
+        "0, and for how many tokens of that prompt and its answer; -1 and 0 for none",
+    )
     artifact: Line | None = Field(default=None, description="path or URL of the adapter's weights")
     target_modules: tuple[Line, ...] | None = Field(
         default=None, fail_fast=True, description="modules of the model that the adapter changes, as in PEFT"
@@ -99,6 +111,25 @@ class Adapter(Spec):
             raise ValueError(f"{rank} is above {MOST_RANK}, the highest that vLLM serves ({listed(SERVED_RANKS)})")
         return rank
 
+    @field_validator("templates")
+    @classmethod
+    def _shares_of_templates(cls, templates: tuple[Template, ...] | None) -> tuple[Template, ...] | None:
+        require_shares(templates)
+        return templates
+
+    @model_validator(mode="after")
+    def _prefixes_belong_to_timestamps(self) -> Self:
+        if self.prefixes is None:
+            return self
+        if not isinstance(self.arrivals, tuple):
+            raise ValueError("prefixes: need timestamps as arrivals, one for each")
+        if self.templates:
+            raise ValueError("prefixes: are recorded, so that there can be no templates as well")
+        lengths = self.lengths
+        prompts = [pair[0] for pair in lengths.pairs] if lengths and lengths.belong_to(len(self.prefixes)) else None
+        require_prefixes(self.prefixes, len(self.arrivals), prompts)
+        return self
+
     def scaled(self, factor: float) -> Self:
         """Return the adapter with `factor` times its traffic.
 
@@ -123,6 +154,8 @@ class Adapter(Spec):
         update: dict[str, Any] = {"rate": self.rate * factor, "arrivals": repeated(self.arrivals, number)}
         if self.lengths and self.lengths.belong_to(len(number)):
             update["lengths"] = self.lengths.repeated(number.tolist()) if number.any() else None
+        if self.prefixes:
+            update["prefixes"] = repeated_prefixes(self.prefixes, number)
         return self.model_copy(update=update)
 
 
@@ -145,7 +178,16 @@ class Workload(Spec):
     duration: TimeSpan = Field(
         default=3600.0, gt=0, le=MOST_SECONDS, allow_inf_nan=False, description="seconds of traffic"
     )
+    templates: tuple[Template, ...] = Field(
+        default=(), description="what prompts begin with, of adapters without templates or prefixes of their own"
+    )
     seed: int = Field(default=0, ge=0, le=MOST_SEED, description="seed of all random draws")
+
+    @field_validator("templates")
+    @classmethod
+    def _shares_of_templates(cls, templates: tuple[Template, ...]) -> tuple[Template, ...]:
+        require_shares(templates)
+        return templates
 
     @field_validator("adapters")
     @classmethod
@@ -178,6 +220,17 @@ class Workload(Spec):
     def lengths_of(self, adapter: Adapter) -> Lengths:
         """Return the adapter's own lengths, or else those of the workload."""
         return adapter.lengths or self.lengths
+
+    def templates_of(self, adapter: Adapter) -> tuple[Template, ...]:
+        """Return the templates that the prompts of an adapter begin with."""
+        if adapter.prefixes is not None:
+            return ()
+        return self.templates if adapter.templates is None else adapter.templates
+
+    @property
+    def shares_prefixes(self) -> bool:
+        """Whether prompts of some adapter begin alike."""
+        return any(self.templates_of(adapter) or adapter.prefixes for adapter in self.adapters)
 
     @property
     def rates(self) -> list[float]:

@@ -34,6 +34,7 @@ def _one_adapter(capacity: Capacity, rank: int) -> AdapterDemands:
         rate=np.ones(1),
         rank=np.full(1, float(rank)),
         per_request=np.average(demands.per_request, axis=0, weights=_rate_weights(capacity))[np.newaxis],
+        shared=np.average(demands.shared, axis=0, weights=_rate_weights(capacity))[np.newaxis],
         dispersion=np.ones(1),
         swing=np.zeros(1),
         period=np.zeros(1),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from adaptwin.jit import compiled
 from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.demand.length_moments import LengthMoments, length_moments
+from adaptwin.workload.demand.shared_tokens import SharedTokens, shared_tokens
 from adaptwin.workload.workload import Adapter, Workload
 
 OCTAVES = 26  # bins of adapters by their answer tokens/s, each twice as wide as the one before
@@ -30,6 +31,9 @@ class Traffic(NamedTuple):
     context: float  # cached tokens/s read by decode steps
     prompt_squares: float  # sum of rate times mean square of the prompt tokens
     answer_squares: float  # sum of rate times mean square of the answer tokens
+    shared: float  # prompt tokens/s that may be in cached blocks
+    shared_squares: float  # sum of rate times mean square of the shared tokens
+    shared_focus: float  # shared tokens/s, times the share of the adapter's requests that begin with them
     rank_rate: float  # sum of rate times rank
     rate_squares: float  # sum of squared rates
     hottest: float  # requests/s of the adapter with the most
@@ -56,6 +60,7 @@ class AdapterDemands(NamedTuple):
     rate: NDArray[np.float64]
     rank: NDArray[np.float64]
     per_request: NDArray[np.float64]  # (adapters, moments): the fields of `LengthMoments`
+    shared: NDArray[np.float64]  # (adapters, 3): the fields of `SharedTokens`
     dispersion: NDArray[np.float64]
     swing: NDArray[np.float64]  # relative variance of the adapter's own rate
     period: NDArray[np.float64]  # seconds from one regime to the next; 0 without regimes
@@ -67,6 +72,7 @@ class AdapterDemands(NamedTuple):
             self.rate[adapters],
             self.rank[adapters],
             self.per_request[adapters],
+            self.shared[adapters],
             self.dispersion[adapters],
             self.swing[adapters],
             self.period[adapters],
@@ -87,6 +93,9 @@ def demands_of(workload: Workload, *, early_stop_share: float, early_stop_reach:
         rate=np.array(workload.rates, dtype=np.float64),
         rank=np.array([adapter.rank for adapter in adapters], dtype=np.float64),
         per_request=np.array(moments, dtype=np.float64).reshape(-1, len(LengthMoments._fields)),
+        shared=np.array([shared_tokens(workload, adapter) for adapter in adapters], dtype=np.float64).reshape(
+            -1, len(SharedTokens._fields)
+        ),
         dispersion=np.asarray(dispersion, dtype=np.float64),
         swing=np.asarray(swing, dtype=np.float64),
         period=np.asarray(period, dtype=np.float64),
@@ -114,6 +123,7 @@ SUMS = _TRAFFIC_FIELDS + OCTAVES * 2  # number of raw sums
 _COLUMN: Any = Traffic(*range(_TRAFFIC_FIELDS))  # position of each field of `Traffic` in the raw sums
 RATE, UNKNOWN_RATE = _COLUMN.rate, _COLUMN.unknown_rate
 _MOMENT: Any = LengthMoments(*range(len(LengthMoments._fields)))  # column of each moment in `per_request`
+_SHARED: Any = SharedTokens(*range(len(SharedTokens._fields)))  # column of each field in `shared`
 _MAXIMA = (_COLUMN.hottest, _COLUMN.max_rank)  # of two sets together, these are the larger of the two
 
 
@@ -126,7 +136,7 @@ def raw_sums(demands: AdapterDemands, shares: NDArray[np.float64] | None = None)
     """Return the demand as raw sums, which `add_sums` can add: the fields of `Traffic`, then the octaves."""
     d = demands
     of_all = np.ones(len(d.rate)) if shares is None else shares
-    return _sum(d.rate, d.rank, d.per_request, d.dispersion, d.swing, d.unknown, of_all)
+    return _sum(d.rate, d.rank, d.per_request, d.shared, d.dispersion, d.swing, d.unknown, of_all)
 
 
 def add_sums(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -176,7 +186,7 @@ def demand_in(sums: NDArray[np.float64], factor: float = 1.0) -> Demand:
 
 
 @compiled
-def _sum(rates, ranks, per_request, dispersion, swing, unknown, shares):
+def _sum(rates, ranks, per_request, shared, dispersion, swing, unknown, shares):
     """Return raw sums: the fields of `Traffic`, with dispersion and swing not divided by the rate, and the octaves."""
     both = np.zeros(SUMS)
     sums, by_octave = both[:_TRAFFIC_FIELDS], both[_TRAFFIC_FIELDS:].reshape(OCTAVES, 2)
@@ -192,6 +202,9 @@ def _sum(rates, ranks, per_request, dispersion, swing, unknown, shares):
         sums[_COLUMN.context] += rate * per_request[a, _MOMENT.context]
         sums[_COLUMN.prompt_squares] += rate * per_request[a, _MOMENT.prompt_squares]
         sums[_COLUMN.answer_squares] += rate * per_request[a, _MOMENT.answer_squares]
+        sums[_COLUMN.shared] += rate * shared[a, _SHARED.tokens]
+        sums[_COLUMN.shared_squares] += rate * shared[a, _SHARED.squares]
+        sums[_COLUMN.shared_focus] += rate * shared[a, _SHARED.focus]
         sums[_COLUMN.rate_squares] += rate * rate
         sums[_COLUMN.hottest] = max(sums[_COLUMN.hottest], rate)
         sums[_COLUMN.dispersion] += rate * dispersion[a]

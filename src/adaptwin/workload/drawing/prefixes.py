@@ -39,5 +39,18 @@ class Prefixes(NamedTuple):
                 origin, extent = int(self.source[origin]), min(extent, int(self.tokens[origin]))
         return type(self)(source, tokens)
 
+    def repeated(self, number: NDArray[np.int64]) -> Self:
+        """Return the prefixes of the requests if each occurs as often as `number` says, one copy after the other.
+
+        A copy shares its first tokens with the copy of the same number of its source, or else with the last one.
+        """
+        if not len(self.source):
+            return self
+        left, counts = self.of(number > 0), number[number > 0]
+        at, firsts = np.repeat(np.arange(len(counts)), counts), np.cumsum(counts) - counts
+        rank, source = np.arange(len(at)) - firsts[at], left.source[at]
+        copy = firsts[source] + np.minimum(rank, counts[source] - 1)
+        return type(self)(np.where(source >= 0, copy, -1).astype(np.int32), left.tokens[at])
+
 
 NO_PREFIXES = Prefixes(np.zeros(0, np.int32), np.zeros(0, np.int32))

@@ -10,6 +10,7 @@ from adaptwin.errors import SpecError
 from adaptwin.jit import compiled
 from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.demand.expected_requests import expected_requests
+from adaptwin.workload.drawing.drawn_prefixes import draw_prefixes
 from adaptwin.workload.drawing.prefixes import NO_PREFIXES, Prefixes
 from adaptwin.workload.drawing.random_streams import (
     GOLDEN,
@@ -90,13 +91,15 @@ def draw_requests(workload: Workload, seed: int | None = None) -> Requests:
             f"{MOST_REQUESTS:,}; shorten the duration, or simulate fewer adapters or lower rates",
             "rate",
         )
-    sources = _sources(workload, workload.seed if seed is None else seed)
-    arrival, adapter, inputs, outputs = _draw(sources, workload.duration, expected)
-    return Requests(arrival, adapter, inputs, outputs, asked=outputs)
+    seed = workload.seed if seed is None else seed
+    workload = workload.dealt(seed)
+    arrival, adapter, inputs, outputs = _draw(_sources(workload, seed), workload.duration, expected)
+    prefixes = draw_prefixes(workload, adapter, inputs, adapter_seeds(workload, seed, "templates"))
+    return Requests(arrival, adapter, inputs, outputs, asked=outputs, prefixes=prefixes)
 
 
 def _sources(workload: Workload, seed: int) -> _Sources:
-    workload = workload.dealt(seed)
+    """Return what the requests of a workload are drawn from, whose timestamps are dealt to the adapters."""
     adapters = workload.adapters
     processes = _Processes(workload)
     if (stretches := processes.stretches(workload.duration)) > MOST_STRETCHES:
