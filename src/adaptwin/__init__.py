@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from adaptwin.twin.server import Server
     from adaptwin.twin.simulate import simulate, simulate_many
     from adaptwin.workload.lengths import Lengths
+    from adaptwin.workload.templates import Template
     from adaptwin.workload.workload import Adapter, Workload
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "Stress",
     "StressScenario",
     "Surrogate",
+    "Template",
     "Workload",
     "compare",
     "derive_profile",
@@ -145,6 +147,7 @@ _MODULES = {  # the module that defines each public name
     "Stress": "plan.stress",
     "StressScenario": "plan.stress_scenario",
     "Surrogate": "surrogate.surrogate",
+    "Template": "workload.templates",
     "Workload": "workload.workload",
     "compare": "calibration.compare",
     "derive_profile": "profile.derive",

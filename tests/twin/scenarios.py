@@ -1,5 +1,6 @@
 """Scenarios for tests of the twin: random small ones, hand-made ones, and a profile of round numbers."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -199,7 +200,7 @@ class Step(NamedTuple):
     adapters: set[int]  # adapters of the scheduled requests that need a slot
     on_gpu: set[int]
     on_host: set[int]
-    blocks_held: int  # sum over the requests
+    blocks_held: int  # by one request or several
     blocks_free: int
     arrived: int
     finished: int
@@ -229,7 +230,7 @@ class WatchedTwin(ReferenceTwin):
                 adapters={r.lora for r in batch.num_scheduled_tokens if r.lora is not None},
                 on_gpu=set(self.slots.gpu),
                 on_host=set(self.slots.host),
-                blocks_held=sum(scheduler.kv_cache.num_blocks_of(answer.request) for answer in ledger.answers.values()),
+                blocks_held=len({*itertools.chain(*scheduler.kv_cache.held_blocks.values())}),
                 blocks_free=scheduler.kv_cache.num_free_blocks,
                 arrived=ledger.arrived,
                 finished=ledger.finished,

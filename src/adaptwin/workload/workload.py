@@ -69,16 +69,6 @@ class Adapter(Spec):
     arrivals: ArrivalSource | None = Field(
         default=None, description="arrival process or timestamps (seconds); None: the arrivals of the workload"
     )
-    templates: tuple[Template, ...] | None = Field(
-        default=None,
-        description="what prompts begin with, such as a system prompt; None: the templates of the workload",
-    )
-    prefixes: RecordedPrefixes | None = Field(
-        default=None,
-        fail_fast=True,
-        description="for each timestamp, which earlier timestamp of the adapter its prompt begins like, counted from "
-        "0, and for how many tokens of that prompt and its answer; -1 and 0 for none",
-    )
     artifact: Line | None = Field(default=None, description="path or URL of the adapter's weights")
     target_modules: tuple[Line, ...] | None = Field(
         default=None, fail_fast=True, description="modules of the model that the adapter changes, as in PEFT"
@@ -90,6 +80,16 @@ class Adapter(Spec):
     )
     features: PeftFeatures | None = Field(
         default=None, description="features beyond a plain LoRA, by which vLLM may refuse the adapter"
+    )
+    templates: tuple[Template, ...] | None = Field(
+        default=None,
+        description="what prompts begin with, such as a system prompt; None: the templates of the workload",
+    )
+    prefixes: RecordedPrefixes | None = Field(
+        default=None,
+        fail_fast=True,
+        description="for each timestamp, which earlier timestamp of the adapter its prompt begins like, counted from "
+        "0, and for how many tokens of that prompt and its answer; -1 and 0 for none",
     )
 
     @model_validator(mode="before")

@@ -22,6 +22,7 @@ from adaptwin.workload.demand.traffic import (
     raw_sums,
     sum_demands,
 )
+from adaptwin.workload.templates import Template
 
 SHORT, LONG = Lengths.fixed(10, 4), Lengths.fixed(100, 20)
 MOSTS = ("hottest", "max_rank")
@@ -81,6 +82,9 @@ def test_three_adapters_on_paper():
         context=3 * 33 + 0.5 * 2071,
         prompt_squares=3 * 100 + 0.5 * 10_000,
         answer_squares=3 * 16 + 0.5 * 400,
+        shared=0.0,
+        shared_squares=0.0,
+        shared_focus=0.0,
         rank_rate=2 * 8 + 0.5 * 16,
         rate_squares=4 + 0.25 + 1,
         hottest=2.0,
@@ -90,6 +94,23 @@ def test_three_adapters_on_paper():
         swing=0.0,
         unknown_rate=0.0,
     )
+
+
+def test_shared_tokens_are_those_of_templates_in_longer_prompts():
+    """LONG has prompts of 100 tokens and SHORT of 10: only the long ones can begin with 30 tokens of a template."""
+    template = Template(tokens=30, share=0.5)
+    traffic = demand_of(
+        Workload([Adapter("a", 8, 2.0, lengths=LONG), Adapter("b", 8, 4.0, lengths=SHORT)], templates=[template])
+    ).traffic
+    assert traffic.shared == 2.0 * 0.5 * 30
+    assert traffic.shared_squares == 2.0 * 0.5 * 900
+    assert traffic.shared_focus == 2.0 * 0.5 * 30 * 0.5
+
+
+def test_shared_tokens_of_recorded_prefixes_are_their_mean():
+    adapter = Adapter("a", 8, 0.0, arrivals=(0.0, 1.0, 2.0, 3.0), prefixes=((-1, 0), (0, 8), (0, 4), (-1, 0)))
+    traffic = demand_of(Workload([adapter], lengths=SHORT, duration=4.0)).traffic
+    assert (traffic.shared, traffic.shared_squares) == (3.0, 20.0)
 
 
 def test_without_adapters_there_is_no_traffic():
@@ -207,6 +228,7 @@ def test_each_raw_sum_stands_in_the_column_of_its_name():
         rate=np.array([3.0, 5.0, 2.0]),
         rank=np.array([16.0, 0.0, 0.0]),
         per_request=np.array([moments] * 3),
+        shared=np.array([[23.0, 31.0, 37.0]] * 3),
         dispersion=np.full(3, 4.0),
         swing=np.full(3, 0.25),
         period=np.full(3, 60.0),
@@ -217,6 +239,9 @@ def test_each_raw_sum_stands_in_the_column_of_its_name():
         "lora_rate": 3.0,
         "served_rate": 6.0,
         "prompt": 110.0,
+        "shared": 230.0,
+        "shared_squares": 310.0,
+        "shared_focus": 370.0,
         "answer": 70.0,
         "asked": 130.0,
         "context": 1010.0,

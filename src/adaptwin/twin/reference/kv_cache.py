@@ -31,7 +31,7 @@ class KVCache:
         self.enable_caching, self.prefixes = limits.prefix_caching, prefixes
         self.free_block_queue: OrderedDict[Block, None] = OrderedDict((Block(), None) for _ in range(self.num_blocks))
         self.cached_blocks: dict[Key, dict[Block, None]] = {}  # several with one key if they were computed apart
-        self._held: dict[Request, list[Block]] = {}
+        self.held_blocks: dict[Request, list[Block]] = {}
         self._num_cached: dict[Request, int] = {}  # of the blocks that a request holds, how many first ones are cached
 
     @property
@@ -46,7 +46,7 @@ class KVCache:
 
     def num_blocks_of(self, request: Request) -> int:
         """Blocks that the request holds."""
-        return len(self._held.get(request, ()))
+        return len(self.held_blocks.get(request, ()))
 
     def num_blocks_for(self, num_tokens: int) -> int:
         """Blocks that this many tokens need."""
@@ -89,7 +89,7 @@ class KVCache:
         held = self.num_blocks_of(request) + sum(block.ref_cnt > 0 for block in new_computed_blocks)
         if self.num_blocks_for(must_fit) - held > self.num_free_blocks - watermark_blocks:
             return False
-        blocks = self._held.setdefault(request, [])
+        blocks = self.held_blocks.setdefault(request, [])
         self._touch(new_computed_blocks)
         blocks.extend(new_computed_blocks)
         self._num_cached[request] = self._num_cached.get(request, 0) + len(new_computed_blocks)
@@ -102,7 +102,7 @@ class KVCache:
         if not self.enable_caching:
             return
         cached, full = self._num_cached[request], num_tokens // self.block_size
-        for place, block in enumerate(self._held[request][cached:full], cached):
+        for place, block in enumerate(self.held_blocks[request][cached:full], cached):
             block.key = self._key(request, place)
             self.cached_blocks.setdefault(block.key, {})[block] = None
         self._num_cached[request] = max(cached, full)
@@ -113,7 +113,7 @@ class KVCache:
         Cached ones go to the end of the queue, the last block first, so that a prefix outlives what follows it. The
         others go to its front.
         """
-        blocks = self._held.pop(request, [])
+        blocks = self.held_blocks.pop(request, [])
         self._num_cached.pop(request, None)
         for block in reversed(blocks):
             block.ref_cnt -= 1

@@ -28,12 +28,12 @@ NOTHING_SHARED = SharedTokens(0.0, 0.0, 0.0)
 def shared_tokens(workload: Workload, adapter: Adapter) -> SharedTokens:
     """Return the shared tokens of an adapter's requests, the first request with each prefix included."""
     if adapter.prefixes:
-        return _recorded(adapter.prefixes)
+        return _of_recorded(adapter.prefixes)
     templates = workload.templates_of(adapter)
     return _of_templates(workload.lengths_of(adapter), templates) if templates else NOTHING_SHARED
 
 
-def _recorded(prefixes: Sequence[tuple[int, int]]) -> SharedTokens:
+def _of_recorded(prefixes: Sequence[tuple[int, int]]) -> SharedTokens:
     tokens = np.array(prefixes, np.float64)[:, 1]
     mean = float(tokens.mean())
     return SharedTokens(mean, float((tokens * tokens).mean()), mean / len(tokens))
