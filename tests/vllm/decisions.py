@@ -18,6 +18,8 @@ class Decision(NamedTuple):
     running: tuple[int, ...]
     waiting: tuple[int, ...]
     free_blocks: int
+    hits: tuple[tuple[int, int], ...] = ()  # (request, cached tokens) of each request that starts with some, in order
+    cached: int = 0  # different contents of blocks that can be hit
 
 
 class Played(NamedTuple):
@@ -25,17 +27,25 @@ class Played(NamedTuple):
 
     decisions: list[Decision]
     token_times: dict[int, list[int]]  # times of the tokens, by accepted request, in nanoseconds
+    queried_tokens: int
+    hit_tokens: int
 
 
 class _WatchedScheduler(Scheduler):
     """The twin's scheduler, which also records every decision."""
 
     def __init__(self, twin: ReferenceTwin) -> None:
-        super().__init__(twin.scenario.limits)
+        super().__init__(twin.scenario.limits, twin.scenario.requests.prefixes)
         self.twin, self.decisions = twin, []
 
     def schedule(self) -> Batch:
+        before = set(self.running)
         batch = super().schedule()
+        started = [
+            (request.index, request.num_computed_tokens - tokens)
+            for request, tokens in batch.num_scheduled_tokens.items()
+            if request not in before
+        ]
         waiting = tuple(request.index for request in self.waiting)
         self.decisions.append(
             Decision(
@@ -45,6 +55,8 @@ class _WatchedScheduler(Scheduler):
                 running=tuple(request.index for request in self.running),
                 waiting=waiting,
                 free_blocks=self.kv_cache.num_free_blocks,
+                hits=tuple((index, tokens) for index, tokens in started if tokens),
+                cached=len(self.kv_cache.cached_blocks),
             )
         )
         return batch
@@ -54,8 +66,9 @@ def play_twin(scenario: Scenario) -> Played:
     """Run a scenario on the reference twin and return its decisions."""
     twin = ReferenceTwin(scenario)
     twin.scheduler = scheduler = _WatchedScheduler(twin)
-    twin.run()
-    return Played(scheduler.decisions, {index: answer.token_times for index, answer in twin.ledger.answers.items()})
+    outcome = twin.run()
+    token_times = {index: answer.token_times for index, answer in twin.ledger.answers.items()}
+    return Played(scheduler.decisions, token_times, outcome.queried_tokens, outcome.hit_tokens)
 
 
 def first_difference(twin: Played, vllm: Played, scenario: Scenario) -> str | None:
@@ -63,6 +76,9 @@ def first_difference(twin: Played, vllm: Played, scenario: Scenario) -> str | No
     for step, (ours, theirs) in enumerate(zip_longest(twin.decisions, vllm.decisions)):
         if ours != theirs:
             return _report(step, twin.decisions, vllm.decisions, scenario)
+    if (twin.queried_tokens, twin.hit_tokens) != (vllm.queried_tokens, vllm.hit_tokens):
+        counts = f"{twin.hit_tokens} of {twin.queried_tokens} tokens", f"{vllm.hit_tokens} of {vllm.queried_tokens}"
+        return f"hits in the end\n  twin {counts[0]}\n  vllm {counts[1]}"
     for index in sorted(twin.token_times.keys() | vllm.token_times.keys()):
         ours, theirs = twin.token_times.get(index), vllm.token_times.get(index)
         if ours != theirs:

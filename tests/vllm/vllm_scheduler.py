@@ -15,6 +15,8 @@ import torch
 from tests.vllm.decisions import Decision, Played
 from vllm.config import CacheConfig, DeviceConfig, LoRAConfig, ModelConfig, SchedulerConfig, VllmConfig
 from vllm.lora.request import LoRARequest
+from vllm.utils.hashing import sha256
+from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
@@ -31,7 +33,7 @@ from adaptwin.workload.drawing.requests import NANOSECONDS
 from vllm import SamplingParams
 
 LONGEST_MODEL_LEN = 4096
-A_TOKEN, LAST_TOKEN = 7, 8
+MOST_TOKENS = 1 << 20  # of a request; the number of each token contains the request that had it first
 
 
 class Planned(NamedTuple):
@@ -48,11 +50,16 @@ class VllmScheduler:
     def __init__(self, scenario: Scenario, *, watermark: float = 0.0) -> None:
         self.scenario, self.limits = scenario, scenario.limits
         self.scheduler = _scheduler(scenario.limits, watermark)
+        init_none_hash(sha256)
+        self._block_hasher = (
+            get_request_block_hasher(scenario.limits.block_size, sha256) if scenario.limits.prefix_caching else None
+        )
         self.clock = self.model_free = 0
         self.arrivals = deque(range(len(scenario.requests.arrival)))
         self.adapters = [LoRARequest(f"adapter-{a}", a + 1, "nowhere") for a in range(len(scenario.adapters.position))]
         self.decisions: list[Decision] = []
         self.token_times: dict[int, list[int]] = {}
+        self.queried_tokens = self.hit_tokens = 0
 
     def play(self) -> Played:
         """Run until all requests have finished; return every decision and the time of every token."""
@@ -67,7 +74,7 @@ class VllmScheduler:
                     continue
             if batches:
                 self._take_output(batches.popleft())
-        return Played(self.decisions, self.token_times)
+        return Played(self.decisions, self.token_times, self.queried_tokens, self.hit_tokens)
 
     def _arrival(self, index: int) -> int:
         return int(self.scenario.requests.arrival[index])
@@ -82,16 +89,18 @@ class VllmScheduler:
                 continue  # the API server of 0.8.5 rejects it (that of 0.32.0 shortens the answer)
             if -(-(prompt + answer - 1) // limits.block_size) > limits.kv_blocks:
                 continue  # with so small a cache, vLLM would not have started
-            sampling = SamplingParams(max_tokens=asked, stop_token_ids=[LAST_TOKEN], ignore_eos=True, temperature=0)
+            last = self._token_at(index, prompt + answer - 1)
+            sampling = SamplingParams(max_tokens=asked, stop_token_ids=[last], ignore_eos=True, temperature=0)
             lora = self.adapters[adapter] if self.scenario.adapters.needs_slot[adapter] else None
             self.scheduler.add_request(
                 Request(
                     request_id=str(index),
-                    prompt_token_ids=[A_TOKEN] * prompt,
+                    prompt_token_ids=[self._token_at(index, place) for place in range(prompt)],
                     sampling_params=sampling,
                     pooling_params=None,
                     arrival_time=float(index),
                     lora_request=lora,
+                    block_hasher=self._block_hasher,
                 )
             )
             self.token_times[index] = []
@@ -99,8 +108,14 @@ class VllmScheduler:
     def _plan(self) -> Planned:
         scheduler = self.scheduler
         start, unfinished = self.clock, scheduler.has_unfinished_requests()
+        before = {request.request_id for request in scheduler.running}
         output = scheduler.schedule()
         tokens = {int(i): n for i, n in output.num_scheduled_tokens.items()}
+        started = [
+            (i, scheduler.requests[str(i)].num_computed_tokens - n) for i, n in tokens.items() if str(i) not in before
+        ]
+        self._count_hits()
+        pool = scheduler.kv_cache_manager.block_pool
         preempted = {int(i) for i in output.preempted_req_ids or ()}
         waiting = tuple(int(request.request_id) for request in scheduler.waiting)
         assert preempted == set(waiting[: len(preempted)])
@@ -112,7 +127,9 @@ class VllmScheduler:
                     preempted=tuple(reversed(waiting[: len(preempted)])),
                     running=tuple(int(request.request_id) for request in scheduler.running),
                     waiting=waiting,
-                    free_blocks=scheduler.kv_cache_manager.block_pool.get_num_free_blocks(),
+                    free_blocks=pool.get_num_free_blocks(),
+                    hits=tuple((index, hit) for index, hit in started if hit),
+                    cached=len(pool.cached_block_hash_to_block),
                 )
             )
         planning, forward = self._costs(output) if unfinished else (0.0, 0.0)
@@ -136,11 +153,24 @@ class VllmScheduler:
             ),
         )
 
+    def _count_hits(self) -> None:
+        """Take what vLLM has counted since the last step; it counts requests that were preempted apart."""
+        stats = self.scheduler.kv_cache_manager.make_prefix_cache_stats()
+        if stats and self.limits.prefix_caching:
+            self.queried_tokens += stats.queries
+            self.hit_tokens += stats.hits
+
     def _token(self, index: int) -> int:
         """Return the request's next token and record the time at which the client sees it."""
         self.token_times[index].append(self.clock)
-        is_last = len(self.token_times[index]) == self.scenario.requests.output[index]
-        return LAST_TOKEN if is_last else A_TOKEN
+        return self._token_at(index, int(self.scenario.requests.input[index]) + len(self.token_times[index]) - 1)
+
+    def _token_at(self, index: int, place: int) -> int:
+        """Return a token of the prompt or the answer of a request: the same as another's where both begin alike."""
+        source, tokens = self.scenario.requests.prefixes
+        while len(source) and place < tokens[index]:
+            index = int(source[index])
+        return index * MOST_TOKENS + place
 
     def _costs(self, output: SchedulerOutput) -> tuple[float, float]:
         """Return the seconds of planning and of the forward pass for the batch that vLLM planned."""
@@ -185,7 +215,7 @@ def _scheduler(limits: Limits, watermark: float) -> Scheduler:
             scheduler_reserve_full_isl=limits.reserve_whole_prompt,
             watermark=watermark,
         ),
-        cache_config=CacheConfig(block_size=limits.block_size, enable_prefix_caching=False),
+        cache_config=CacheConfig(block_size=limits.block_size, enable_prefix_caching=limits.prefix_caching),
         lora_config=LoRAConfig(max_loras=limits.max_loras, max_cpu_loras=limits.max_cpu_loras, max_lora_rank=8)
         if limits.max_loras
         else None,
@@ -202,6 +232,7 @@ def _scheduler(limits: Limits, watermark: float) -> Scheduler:
         ),
         structured_output_manager=StructuredOutputManager(config),
         block_size=limits.block_size,
+        log_stats=True,
     )
 
 

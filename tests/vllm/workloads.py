@@ -4,6 +4,7 @@ import random
 from typing import NamedTuple
 
 import numpy as np
+from tests.twin.sharing import shared_requests
 
 from adaptwin.profile.scheduler_cost import SchedulerCoefficients
 from adaptwin.profile.scrape_cost import ScrapeCoefficients
@@ -54,6 +55,18 @@ def random_case(seed: int, *, asynchronous: bool = False) -> Case:
         window=Window(warmup=0, end=10**12, drain=True, max_in_flight=0, sample_every=0, scrape_every=0),
     )
     return Case(scenario, watermark)
+
+
+def random_shared_case(seed: int, *, asynchronous: bool = False) -> Case:
+    """Return such a server with prefix caching, and often with few blocks, for prompts that begin alike."""
+    case, rng = random_case(seed, asynchronous=asynchronous), random.Random(f"shared {seed}")
+    limits = case.scenario.limits._replace(prefix_caching=True, max_model_len=rng.choice((60, 100, 200)))
+    if rng.random() < 0.4:
+        kv_blocks = rng.randint(60, 160) // limits.block_size
+        limits = limits._replace(kv_blocks=kv_blocks, watermark_blocks=int(case.watermark * (kv_blocks + 1)))
+    return case._replace(
+        scenario=case.scenario._replace(limits=limits, requests=shared_requests(rng, case.scenario.requests))
+    )
 
 
 # With `STEPS_OF_1_MS` and `FREE_PLANNING`, steps end exactly when requests arrive.

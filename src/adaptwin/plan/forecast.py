@@ -55,7 +55,7 @@ class Forecast(Spec):
     kv_usage: float = Field(description="share of the KV cache in use, mean over time")
     prefix_hit_rate: float | None = Field(
         default=None,
-        description="share of the tokens of admitted requests that were in cached blocks; None without prefix caching",
+        description="share of the tokens of admitted prompts that were in cached blocks; None without prefix caching",
     )
     host_memory_gib: float = Field(
         default=0.0, ge=0, description="adapters in host memory, which vLLM pins, at most, in GiB"

@@ -96,7 +96,7 @@ def _server_facts(run: Run) -> dict[str, str]:
     loads = f"{run.adapter_loads:,} to the GPU, {run.disk_loads:,} from disk; steps waited {{}} for them"
     kv_cache = f"{run.kv_cache_tokens:,} tokens, {percent(run.kv_usage)} used"
     if run.prefix_hit_rate:
-        kv_cache += f"; {percent(run.prefix_hit_rate)} of the tokens of requests were cached"
+        kv_cache += f"; {percent(run.prefix_hit_rate)} of the prompt tokens were cached"
     left = f"{run.running_at_end:,} running and {run.waiting_at_end:,} waiting at the end"
     facts = {
         "Requests": f"{run.arrived:,} arrived, {run.finished:,} finished; {left}",

@@ -148,10 +148,10 @@ class Played:
 
     @property
     def prefix_hit_rate(self) -> float | None:
-        """Share of the tokens of admitted requests that were in cached blocks; None without prefix caching.
+        """Share of the prompt tokens of admitted requests that were in cached blocks; None without prefix caching.
 
-        Requests that were admitted again after a preemption count again, as in vLLM's ``vllm:prefix_cache_hits`` over
-        ``vllm:prefix_cache_queries``.
+        As in vLLM's ``vllm:prefix_cache_hits`` over ``vllm:prefix_cache_queries``, requests that return after a
+        preemption do not count.
         """
         if not self.scenario.limits.prefix_caching:
             return None

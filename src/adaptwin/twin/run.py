@@ -172,7 +172,7 @@ class Run(RunFigures):
     kv_usage: float = Field(description="share of the KV cache in use, mean over time")
     prefix_hit_rate: float | None = Field(
         default=None,
-        description="share of the tokens of admitted requests that were in cached blocks; None without prefix caching",
+        description="share of the tokens of admitted prompts that were in cached blocks; None without prefix caching",
     )
     mean_running: float = Field(description="running requests, mean over time")
     mean_waiting: float = Field(description="waiting requests, mean over time")

@@ -92,7 +92,7 @@ class Outcome(NamedTuple):
     steps: int
     end: int  # where the clock stopped
     preemptions: int
-    queried_tokens: int  # tokens of admitted requests, those admitted again after a preemption included
+    queried_tokens: int  # tokens of requests when they were admitted for the first time; 0 without prefix caching
     hit_tokens: int  # as many of these were in cached blocks
     gpu_loads: int
     disk_loads: int

@@ -210,6 +210,9 @@ def schedule_waiting(scheduler, limits, requests, step, budget):
             context += hit
         else:
             pairs += _pairs_of_chunk(tokens, hit)
+        if cache.is_on and (r == waiting.fresh or queue.position[r] >= 0):  # not preempted before
+            cache.state[0].queried_tokens += total
+            cache.state[0].hit_tokens += hit
         join_batch(slots, a)
         _leave_queue(queue, slots, r, a)
         s = take_seat(seats, r, a, requests.input[r], requests.output[r])
@@ -219,9 +222,6 @@ def schedule_waiting(scheduler, limits, requests, step, budget):
             take_due(cache, state.free_blocks)
             takes_seat(cache, s, r)
             publish(cache, seats, s, r, (hit + tokens) // limits.block_size, step)
-        if cache.is_on:
-            cache.state[0].queried_tokens += total
-            cache.state[0].hit_tokens += hit
         joins(presence, RUNNING, a)
         leaves(presence, WAITING, a)
     waiting.settled = state.running == limits.max_num_seqs

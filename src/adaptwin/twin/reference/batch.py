@@ -17,7 +17,7 @@ class Batch:
     preempted_reqs: list[Request] = field(default_factory=list)
     sampled_reqs: list[Request] = field(default_factory=list)  # scheduled requests that get an output token
     num_context_tokens: int = 0  # tokens of KV cache that the decodes of the step read
-    num_queried_tokens: int = 0  # tokens of the requests that were admitted
+    num_queried_tokens: int = 0  # tokens of the requests that were admitted for the first time, with prefix caching
     num_hit_tokens: int = 0  # as many of these were cached
     num_pairs: int = 0  # pairs of tokens that the attention of prompts compares
 

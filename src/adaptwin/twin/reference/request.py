@@ -13,6 +13,7 @@ class Request:
     max_tokens: int  # actual length of the answer; a client may have asked for more (`Requests.asked`)
     num_computed_tokens: int = 0  # tokens whose keys and values are cached, or will be after the batches in flight
     num_output_tokens: int = 0
+    num_preemptions: int = 0
     num_output_placeholders: int = 0  # output tokens that batches in flight will yield
 
     @property
@@ -48,8 +49,9 @@ class Request:
         self.num_computed_tokens += num_new_tokens
 
     def reset(self) -> None:
-        """Count no token as computed. Output tokens stay, and one in flight is still expected."""
+        """Count no token as computed, after a preemption. Output tokens stay, and one in flight is still expected."""
         self.num_computed_tokens = 0
+        self.num_preemptions += 1
 
     def expect_output_token(self) -> None:
         """Expect an output token from a batch in flight."""

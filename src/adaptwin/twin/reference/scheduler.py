@@ -95,8 +95,9 @@ class Scheduler:
             ):
                 break  # head-of-line blocking: no request behind this one is admitted
             request.compute(num_computed_tokens)
-            batch.num_queried_tokens += request.num_tokens if self.limits.prefix_caching else 0
-            batch.num_hit_tokens += num_computed_tokens
+            if self.limits.prefix_caching and not request.num_preemptions:
+                batch.num_queried_tokens += request.num_tokens
+                batch.num_hit_tokens += num_computed_tokens
             self.running.append(self.waiting.popleft())
             if request.lora is not None:
                 scheduled_loras.add(request.lora)
