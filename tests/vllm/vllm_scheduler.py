@@ -117,14 +117,16 @@ class VllmScheduler:
         self._count_hits()
         pool = scheduler.kv_cache_manager.block_pool
         preempted = {int(i) for i in output.preempted_req_ids or ()}
-        waiting = tuple(int(request.request_id) for request in scheduler.waiting)
-        assert preempted == set(waiting[: len(preempted)])
+        skipped = getattr(scheduler, "skipped_waiting", ())  # a queue of its own, looked at first, before 0.32
+        queues = [[int(request.request_id) for request in queue] for queue in (skipped, scheduler.waiting)]
+        waiting, last_first = (*queues[0], *queues[1]), queues[1][: len(preempted)]
+        assert preempted == set(last_first)
         if unfinished:
             self.decisions.append(
                 Decision(
                     clock=start,
                     tokens=tuple(tokens.items()),
-                    preempted=tuple(reversed(waiting[: len(preempted)])),
+                    preempted=tuple(reversed(last_first)),
                     running=tuple(int(request.request_id) for request in scheduler.running),
                     waiting=waiting,
                     free_blocks=pool.get_num_free_blocks(),

@@ -73,6 +73,13 @@ def from_trace(
     rates_over_time: RatesToWrite = None,
     period: PeriodToWrite = None,
     time_unit: TimeUnits = None,
+    prefixes: Annotated[
+        bool,
+        typer.Option(
+            "--prefixes/--no-prefixes",
+            help="Keep which prompts begin alike, where the trace has hashes of their blocks (hash_ids).",
+        ),
+    ] = True,
     profile: Profiles = None,
     gpu: GpuNames = None,
     model: ModelName = None,
@@ -85,8 +92,9 @@ def from_trace(
 ) -> None:
     """Make a fleet with the arrivals and lengths of a request trace's busiest hour, distributed over adapters."""
     from adaptwin.profile.profile_source import profile_from
-    from adaptwin.report.trace import ignored_models, trace_summary, trace_table, trace_warnings
+    from adaptwin.report.trace import ignored_models, lost_prefixes, trace_summary, trace_table, trace_warnings
     from adaptwin.workload.rates_over_time import HOUR
+    from adaptwin.workload.sources.conversations import shared_in_trace
     from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS
     from adaptwin.workload.sources.synthetic import parse_ranks
     from adaptwin.workload.sources.traces import trace_window
@@ -113,6 +121,7 @@ def from_trace(
         first_part=1.0 if first_part is None else first_part,
         busiest=WINDOW_SECONDS if busiest is None else busiest,
         time_unit=time_unit,
+        prefixes=prefixes,
     )
     workload = window.workload(
         adapters=adapters,
@@ -124,11 +133,16 @@ def from_trace(
         rates_file=rates_file,
         seed=seed,
     )
-    for warning in (*trace_warnings(window.figures), *ignored_models(window.log)):
+    shared = shared_in_trace(window.recording, workload)
+    for warning in (*trace_warnings(window.figures), *ignored_models(window.log), *lost_prefixes(shared)):
         tell(f"warning: {warning}")
     if not as_json:
-        show(trace_table(window.figures, popularity, window.log.left_out))
-    summary = {**trace_summary(window.figures), "rows_left_out": window.log.left_out}
+        show(trace_table(window.figures, popularity, window.log.left_out, shared))
+    summary = {
+        **trace_summary(window.figures),
+        "rows_left_out": window.log.left_out,
+        **({"prefixes": shared._asdict()} if shared else {}),
+    }
     if rates_over_time:
         rates = window.rates_over_time(workload.adapters, period=period or HOUR, rate_scale=rate_scale)
         write_recorded_rates(rates, rates_over_time, in_utc=window.log.start is not None)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from adaptwin.report.style.terminal import Table, Text
-from adaptwin.report.style.words import count, duration, number
+from adaptwin.report.style.words import count, duration, number, percent
 from adaptwin.twin.verdict import SHORTEST_WINDOW
+from adaptwin.workload.sources.conversations import SharedInTrace
 from adaptwin.workload.sources.recorded_window import WindowFigures
 from adaptwin.workload.sources.request_log.request_log import RequestLog
 
@@ -21,15 +22,36 @@ def trace_summary(figures: WindowFigures) -> dict[str, Any]:
     }
 
 
-def trace_table(figures: WindowFigures, popularity: str, left_out: Mapping[str, int]) -> Table:
+def trace_table(
+    figures: WindowFigures, popularity: str, left_out: Mapping[str, int], shared: SharedInTrace | None
+) -> Table:
     """Return a table of the window that was chosen, its rates and bursts, what was left out, and what is assumed."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("trace", f"{count(figures.requests, 'request')} in {duration(figures.span)}")
     for reason, rows in left_out.items():
         table.add_row("not used", Text(f"{count(rows, 'row')}: {reason}"))
     add_window_rows(table, figures)
+    if shared:
+        table.add_row("prefixes", _shared_in_words(shared))
     table.add_row("assumed", f"requests are distributed over adapters by {popularity}: the trace names none")
+    if shared and shared.kept:
+        what = "conversations go to one adapter as a whole; what an answer shares with a later prompt is not hashed"
+        table.add_row("", what)
     return table
+
+
+def _shared_in_words(shared: SharedInTrace) -> str:
+    said = (
+        f"{count(shared.prompts, 'prompt')} begin like an earlier one, for {percent(shared.share)} of all prompt tokens"
+    )
+    return f"{said}; within an adapter {percent(shared.within)}" if shared.kept else said
+
+
+def lost_prefixes(shared: SharedInTrace | None) -> list[str]:
+    """Return that a fleet does not keep which prompts begin alike, if the trace tells."""
+    if shared is None or shared.kept:
+        return []
+    return ["which prompts begin alike is not kept, as rates are kept and no timestamps: --keep timestamps keeps both"]
 
 
 def add_window_rows(table: Table, figures: WindowFigures) -> None:

@@ -26,6 +26,15 @@ NO_USE = PrefixUse(0.0, 0.0)
 
 
 @compiled
+def held_tokens(traffic: Traffic, limits: Limits, use: PrefixUse) -> float:
+    """Tokens of KV cache that a request holds, on average over its steps; what it holds with another counts once."""
+    rate = max(traffic.served_rate, 1e-12)
+    answer = max(1.0, traffic.answer / rate)
+    held = traffic.context / rate / answer + (traffic.prompt / rate + 1.0) / answer + 0.5 * limits.block_size
+    return max(0.5 * limits.block_size, held - use.together * traffic.shared / rate)
+
+
+@compiled
 def prefix_use(
     traffic: Traffic, by_octave: Array, limits: Limits, running: float, pace: float, use: PrefixUse, duration: float
 ) -> PrefixUse:
@@ -36,9 +45,9 @@ def prefix_use(
     """
     rate = max(traffic.served_rate, 1e-12)
     answer = max(1.0, traffic.answer / rate)
-    lifetime, shared = answer * pace, traffic.shared / rate
+    lifetime = answer * pace
     taken = traffic.prompt + traffic.answer - use.hits * traffic.shared
-    held = running * (traffic.context / rate / answer - use.together * shared)
+    held = running * held_tokens(traffic, limits, use)
     stay = max(0.0, limits.kv_blocks * limits.block_size - held) / max(taken, 1e-9)
     focus = traffic.shared_focus / traffic.shared
     hit = tokens = requests = prefixes = 0.0

@@ -16,7 +16,7 @@ from adaptwin.steady_state.costs import Costs
 from adaptwin.steady_state.fixed_points import settle
 from adaptwin.steady_state.in_flight import busy_adapters
 from adaptwin.steady_state.inputs import mean_traffic, stepping_server
-from adaptwin.steady_state.prefix_use import NO_USE, PrefixUse, prefix_use
+from adaptwin.steady_state.prefix_use import NO_USE, PrefixUse, held_tokens, prefix_use
 from adaptwin.steady_state.slots import exceeds
 from adaptwin.steady_state.step_time import long_steps, pace_in_batch
 from adaptwin.twin.server import Limits, Server
@@ -83,9 +83,7 @@ def _solve_with(
 ) -> SteadyState:
     """Compute the steady state with a certain use of prefixes."""
     mean, server = mean_traffic(traffic, by_octave, use), stepping_server(traffic, limits, costs)
-    held = mean.cached + (mean.prompt + 1.0) / mean.answer + 0.5 * limits.block_size
-    held -= use.together * traffic.shared / mean.rate
-    fitting = limits.kv_blocks * limits.block_size / held
+    fitting = limits.kv_blocks * limits.block_size / held_tokens(traffic, limits, use)
     in_a_step = limits.token_budget / (1.0 + mean.prompt / mean.answer)
     most = max(1.0, min(float(limits.max_num_seqs), min(fitting, in_a_step)))
     full = pace_in_batch(most, most / (mean.rate * mean.answer), mean, server)

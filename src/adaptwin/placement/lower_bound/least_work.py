@@ -6,6 +6,12 @@ Its prompt, in however many chunks, makes p (p + 1) / 2 pairs of tokens. Tokens,
 pairs cost what the step-cost law says with one slot, one adapter and the request's own rank, padded as little as vLLM
 allows. No server has lower costs.
 
+**Prefix caching.** At best, a request finds all h tokens in cached blocks with which an earlier request of the adapter
+began as well. It then puts p - h + o - 1 tokens into steps, and at least o. It makes p (p + 1) / 2 - h (h + 1) / 2
+pairs, as a token is compared with all tokens before it whether these are cached or not. It holds blocks for at least
+p - h + i - 1 tokens that it shares with no one. Decodes read what they read without caching. What a request that
+returns after a preemption hits of its own does not matter, as the bound counts no token twice.
+
 **Three terms of the law are not linear in the tokens.** The linear layers take ``sqrt(1 + x^2)`` times as long as
 reading their weights, where x is the tokens over `balance_tokens`. This is convex, so a tangent lies below: for any a,
 ``sqrt(1 + x^2) >= (1 + a x) / sqrt(1 + a^2)``. The tangent's constant is part of the step's, its slope is charged to
@@ -42,6 +48,7 @@ from adaptwin.twin.server import Server, server_rank
 from adaptwin.twin.step_coefficients import step_coefficients
 from adaptwin.workload.demand.expected_requests import expected_requests
 from adaptwin.workload.demand.length_moments import length_moments
+from adaptwin.workload.demand.shared_tokens import Openings, shared_tokens
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.workload import Workload
 
@@ -88,8 +95,12 @@ class MeanRequest(NamedTuple):
 def work_seconds(
     profile: Profile, template: Server | SettingsRange, lengths: Lengths, rank: int, shared_by: SharedBy = SHARED_BY[0]
 ) -> float:
-    """Return a lower bound on the GPU seconds of a mean request of this rank and these lengths on any server."""
-    return float(np.dot(mean_request(profile, template, lengths), charges(profile, template, rank, shared_by)))
+    """Return a lower bound on the GPU seconds of a mean request of this rank and these lengths on any server.
+
+    Its prompt begins like no other.
+    """
+    request = mean_request(profile, template, lengths, Openings())
+    return float(np.dot(request, charges(profile, template, rank, shared_by)))
 
 
 def work_of_each(profile: Profile, template: Server | SettingsRange, workload: Workload) -> NDArray[np.float64]:
@@ -102,39 +113,51 @@ def work_of_each(profile: Profile, template: Server | SettingsRange, workload: W
     return work[kinds.of_adapter]
 
 
-class RequestKinds(NamedTuple):
-    """Kinds of requests, by lengths and rank, and the kind of each adapter's requests."""
+class RequestKind(NamedTuple):
+    """Requests that are alike on average."""
 
-    kinds: list[tuple[Lengths, int]]
+    lengths: Lengths
+    rank: int
+    openings: Openings
+
+
+class RequestKinds(NamedTuple):
+    """Kinds of requests, and the kind of each adapter's requests."""
+
+    kinds: list[RequestKind]
     of_adapter: NDArray[np.int64]
 
     @classmethod
     def of(cls, workload: Workload) -> "RequestKinds":
         """Return the kinds of requests of a workload."""
-        numbers: dict[tuple[Lengths, int], int] = {}
-        usual = workload.lengths
-        of_adapter = [numbers.setdefault((a.lengths or usual, a.rank), len(numbers)) for a in workload.adapters]
+        numbers: dict[RequestKind, int] = {}
+        each = [RequestKind(workload.lengths_of(a), a.rank, Openings.of(workload, a)) for a in workload.adapters]
+        of_adapter = [numbers.setdefault(kind, len(numbers)) for kind in each]
         return cls(list(numbers), np.array(of_adapter, dtype=np.int64))
 
     def measure(
         self, profile: Profile, template: Server | SettingsRange, requests: NDArray[np.float64]
     ) -> tuple[SharedBy, NDArray[np.float64]]:
         """Return the way to share by which `requests` of each adapter are most work, and each kind's work by it."""
-        asks = np.array([mean_request(profile, template, lengths) for lengths, _ in self.kinds]).reshape(
+        asks = np.array([mean_request(profile, template, kind.lengths, kind.openings) for kind in self.kinds]).reshape(
             -1, len(MeanRequest._fields)
         )
         charged = {
             rank: [charges(profile, template, rank, shared_by) for shared_by in SHARED_BY]
-            for rank in {rank for _, rank in self.kinds}
+            for rank in {kind.rank for kind in self.kinds}
         }
-        by_kind = np.array([charged[rank] for _, rank in self.kinds]).reshape(-1, len(SHARED_BY), len(Charges._fields))
+        by_kind = np.array([charged[kind.rank] for kind in self.kinds]).reshape(
+            -1, len(SHARED_BY), len(Charges._fields)
+        )
         work = np.einsum("ka,kya->yk", asks, by_kind)
         best = int(np.argmax(work @ np.bincount(self.of_adapter, requests, len(self.kinds))))
         return SHARED_BY[best], work[best]
 
 
-def mean_request(profile: Profile, template: Server | SettingsRange, lengths: Lengths) -> MeanRequest:
-    """Return what a mean request takes.
+def mean_request(
+    profile: Profile, template: Server | SettingsRange, lengths: Lengths, openings: Openings
+) -> MeanRequest:
+    """Return what a mean request takes, if all that its prompt shares with an earlier one is cached.
 
     The KV cache is held in whole blocks of b tokens: over b steps, a request holds b (b - 1) / 2 tokens more than it
     has.
@@ -145,7 +168,13 @@ def mean_request(profile: Profile, template: Server | SettingsRange, lengths: Le
     tokens = mean.prompt + mean.answer - mean.served
     filled_up = (block - 1) / 2 * max(0.0, mean.answer - (block - 1) * mean.served)
     pairs = (mean.prompt_squares + mean.prompt) / 2
-    return MeanRequest(tokens, mean.answer, mean.context + tokens + filled_up, mean.context, pairs)
+    held = mean.context + tokens + filled_up
+    if settings.with_defaults(profile).enable_prefix_caching:
+        shared = shared_tokens(lengths, openings, longest)
+        tokens = max(mean.answer, tokens - shared.tokens)
+        pairs = max(0.0, pairs - (shared.squares + shared.tokens) / 2)
+        held = max(0.0, held - shared.answers)
+    return MeanRequest(tokens, mean.answer, held, mean.context, pairs)
 
 
 def charges(profile: Profile, template: Server | SettingsRange, rank: int, shared_by: SharedBy) -> Charges:

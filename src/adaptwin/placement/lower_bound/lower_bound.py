@@ -299,8 +299,10 @@ def _starting(
 
 def _starts_with_each(profile: Profile, template: Server | SettingsRange, kinds: RequestKinds) -> NDArray[np.bool_]:
     """Return whether a server of a profile starts with each adapter, given the fewest slots that serve it."""
-    by_rank = {rank: math.isfinite(most_cached(profile, template, rank)) for rank in {rank for _, rank in kinds.kinds}}
-    return np.array([by_rank[rank] for _, rank in kinds.kinds])[kinds.of_adapter]
+    by_rank = {
+        rank: math.isfinite(most_cached(profile, template, rank)) for rank in {kind.rank for kind in kinds.kinds}
+    }
+    return np.array([by_rank[kind.rank] for kind in kinds.kinds])[kinds.of_adapter]
 
 
 def _measured(
@@ -316,15 +318,18 @@ def _overhang(profile: Profile, template: Server | SettingsRange, kinds: Request
 
     Let there be N seats, a KV cache of K tokens and a mean rest of M tokens. The requests are in N M more decodes. What
     they hold by now, at most K tokens, is held and read M times more. What they add to it comes to M^2 each, as M
-    bounds the mean rest at any age.
+    bounds the mean rest at any age. With prefix caching, each of them may read up to H more tokens, which it shares.
     """
     settings = SettingsRange.of(template).widest
     longest = settings.max_model_len or profile.model.max_model_len
-    rest = 1.0 + max(longest_mean_rest(lengths, longest) for lengths in {lengths for lengths, _ in kinds.kinds})
+    rest = 1.0 + max(longest_mean_rest(lengths, longest) for lengths in {kind.lengths for kind in kinds.kinds})
     _, seats = settings.budgets(profile)
-    ranks = {rank for _, rank in kinds.kinds}
+    ranks = {kind.rank for kind in kinds.kinds}
     charged = np.max([charges(profile, template, rank, shared_by) for rank in ranks], axis=0)
     per_token, per_step, per_held, per_read, _ = charged.tolist()
     cached = max(filter(math.isfinite, (most_cached(profile, template, rank) for rank in ranks)), default=0.0)
     held = cached + seats * rest
-    return float(rest * (seats * (per_token + per_step) + held * (per_held + per_read)))
+    read = held
+    if settings.with_defaults(profile).enable_prefix_caching:
+        read += seats * max(kind.openings.longest for kind in kinds.kinds)
+    return float(rest * (seats * (per_token + per_step) + held * per_held + read * per_read))

@@ -1,12 +1,13 @@
 """SharedTokens: how much of a mean prompt an earlier request may have had."""
 
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.recorded_prefixes import RecordedPrefixes
 from adaptwin.workload.templates import Template
 from adaptwin.workload.workload import Adapter, Workload
 
@@ -14,38 +15,71 @@ from adaptwin.workload.workload import Adapter, Workload
 class SharedTokens(NamedTuple):
     """Means over the requests of an adapter, of their shared tokens: those that an earlier request began with as well.
 
-    If all of them were in cached blocks, they would be the tokens that requests hit.
+    If all of them were in cached blocks, they would be the tokens that requests hit. Requests that are rejected as too
+    long share nothing; the first request with each prefix counts like the others.
     """
 
     tokens: float
     squares: float
     focus: float  # of the shared tokens, times the share of the adapter's requests that begin with them
+    answers: float  # of the shared tokens, times the answer tokens asked for
 
 
-NOTHING_SHARED = SharedTokens(0.0, 0.0, 0.0)
+NOTHING_SHARED = SharedTokens(0.0, 0.0, 0.0, 0.0)
 
 
-def shared_tokens(workload: Workload, adapter: Adapter) -> SharedTokens:
-    """Return the shared tokens of an adapter's requests, the first request with each prefix included."""
-    if adapter.prefixes:
-        return _of_recorded(adapter.prefixes)
-    templates = workload.templates_of(adapter)
-    return _of_templates(workload.lengths_of(adapter), templates) if templates else NOTHING_SHARED
+class Openings(NamedTuple):
+    """What the prompts of an adapter begin with: templates, or recorded prefixes."""
 
+    templates: tuple[Template, ...] = ()
+    prefixes: RecordedPrefixes = ()
 
-def _of_recorded(prefixes: Sequence[tuple[int, int]]) -> SharedTokens:
-    tokens = np.array(prefixes, np.float64)[:, 1]
-    mean = float(tokens.mean())
-    return SharedTokens(mean, float((tokens * tokens).mean()), mean / len(tokens))
+    @classmethod
+    def of(cls, workload: Workload, adapter: Adapter) -> Self:
+        """Return what the prompts of an adapter of a workload begin with."""
+        return cls(workload.templates_of(adapter), adapter.prefixes or ())
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that a prompt may share."""
+        return max((template.tokens for template in self.templates), default=0) or max(
+            (tokens for _, tokens in self.prefixes), default=0
+        )
 
 
 @lru_cache(maxsize=4096)
-def _of_templates(lengths: Lengths, templates: tuple[Template, ...]) -> SharedTokens:
+def shared_tokens(lengths: Lengths, openings: Openings, longest: int) -> SharedTokens:
+    """Return the shared tokens of requests with these lengths; those of over `longest` tokens are rejected."""
+    if openings.prefixes:
+        return _of_recorded(lengths, np.array(openings.prefixes, np.float64)[:, 1], longest)
+    return _of_templates(lengths, openings.templates, longest) if openings.templates else NOTHING_SHARED
+
+
+def _of_recorded(lengths: Lengths, tokens: NDArray[np.float64], longest: int) -> SharedTokens:
+    table = lengths.table()
+    answers = np.full(len(tokens), table.output.mean())
+    if lengths.belong_to(len(tokens)):
+        answers = table.output.astype(np.float64)
+        tokens = tokens * (table.input + table.output <= longest)
+    mean = float(tokens.mean())
+    return SharedTokens(mean, float((tokens * tokens).mean()), mean / len(tokens), float((tokens * answers).mean()))
+
+
+def _of_templates(lengths: Lengths, templates: tuple[Template, ...], longest: int) -> SharedTokens:
     """Return the shared tokens of requests of which a prompt that is longer than its template begins with it."""
-    prompts = lengths.table().input
-    each = [(float(t.tokens), t.share, t.share * float((prompts > t.tokens).mean())) for t in templates]
-    return SharedTokens(
-        sum(requests * tokens for tokens, _, requests in each),
-        sum(requests * tokens * tokens for tokens, _, requests in each),
-        sum(requests * tokens * share for tokens, share, requests in each),
-    )
+    table = lengths.table()
+    if table.joint:
+        served = (table.input + table.output <= longest).astype(np.float64)
+        answers = served * table.output
+    else:
+        rising = np.sort(table.output)
+        fitting = np.searchsorted(rising, longest - table.input, side="right")  # number of answers, per prompt
+        served = fitting / len(rising)
+        answers = np.concatenate(([0.0], np.cumsum(rising)))[fitting] / len(rising)
+    sums = np.zeros(len(SharedTokens._fields))
+    for template in templates:
+        begins = table.input > template.tokens
+        shared = template.share * template.tokens * float((served * begins).mean())
+        of_answers = template.share * template.tokens * float((answers * begins).mean())
+        sums += shared, shared * template.tokens, shared * template.share, of_answers
+    return SharedTokens(*sums.tolist())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from adaptwin.jit import compiled
 from adaptwin.workload.arrivals import parse_arrivals
 from adaptwin.workload.demand.length_moments import LengthMoments, length_moments
-from adaptwin.workload.demand.shared_tokens import SharedTokens, shared_tokens
+from adaptwin.workload.demand.shared_tokens import Openings, SharedTokens, shared_tokens
 from adaptwin.workload.workload import Adapter, Workload
 
 OCTAVES = 26  # bins of adapters by their answer tokens/s, each twice as wide as the one before
@@ -60,7 +60,7 @@ class AdapterDemands(NamedTuple):
     rate: NDArray[np.float64]
     rank: NDArray[np.float64]
     per_request: NDArray[np.float64]  # (adapters, moments): the fields of `LengthMoments`
-    shared: NDArray[np.float64]  # (adapters, 3): the fields of `SharedTokens`
+    shared: NDArray[np.float64]  # (adapters, 4): the fields of `SharedTokens`
     dispersion: NDArray[np.float64]
     swing: NDArray[np.float64]  # relative variance of the adapter's own rate
     period: NDArray[np.float64]  # seconds from one regime to the next; 0 without regimes
@@ -87,15 +87,16 @@ def demands_of(workload: Workload, *, early_stop_share: float, early_stop_reach:
         length_moments(workload.lengths_of(adapter), early_stop_share, early_stop_reach, longest)
         for adapter in adapters
     ]
+    shared = [
+        shared_tokens(workload.lengths_of(adapter), Openings.of(workload, adapter), longest) for adapter in adapters
+    ]
     kinds = [_burstiness(adapter, workload) for adapter in adapters]
     dispersion, swing, period, unknown = zip(*kinds, strict=True) if kinds else ((),) * 4
     return AdapterDemands(
         rate=np.array(workload.rates, dtype=np.float64),
         rank=np.array([adapter.rank for adapter in adapters], dtype=np.float64),
         per_request=np.array(moments, dtype=np.float64).reshape(-1, len(LengthMoments._fields)),
-        shared=np.array([shared_tokens(workload, adapter) for adapter in adapters], dtype=np.float64).reshape(
-            -1, len(SharedTokens._fields)
-        ),
+        shared=np.array(shared, dtype=np.float64).reshape(-1, len(SharedTokens._fields)),
         dispersion=np.asarray(dispersion, dtype=np.float64),
         swing=np.asarray(swing, dtype=np.float64),
         period=np.asarray(period, dtype=np.float64),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from adaptwin.arrays import Array
 from adaptwin.errors import SpecError
 from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.sources.conversations import share_out_conversations
 from adaptwin.workload.sources.recording import Recording
 from adaptwin.workload.sources.representative_lengths import representative_pairs
 from adaptwin.workload.workload import MOST_RATE, Adapter, Workload
@@ -78,7 +79,13 @@ def recorded_workload(
 
 
 def _replayed(recording: Recording, adapters: Sequence[Adapter], seed: int) -> Workload:
-    """Return the workload with the timestamps of the recording, and with the lengths of each request in their order."""
+    """Return the workload with the timestamps of the recording, and with the lengths of each request in their order.
+
+    Where prompts begin alike and name no adapters, whole conversations go to one adapter.
+    """
+    if recording.adapter is None and (recording.prefixes.source >= 0).any():
+        weights = [adapter.rate for adapter in adapters]
+        recording = recording._replace(adapter=share_out_conversations(recording.prefixes, weights, seed))
     workload = Workload(adapters=_with_rates(recording, adapters, 1.0), duration=recording.duration, seed=seed)
     if recording.adapter is None:
         return workload.model_copy(update=_timestamps(recording, slice(None)))
@@ -102,7 +109,17 @@ def _timestamps(recording: Recording, own: slice | NDArray[np.int64]) -> dict[st
     if not len(times):
         return {"arrivals": ()}
     lengths = Lengths.empirical(zip(recording.input[own].tolist(), recording.output[own].tolist(), strict=True))
-    return {"arrivals": tuple(times.tolist()), "lengths": lengths}
+    return {"arrivals": tuple(times.tolist()), "lengths": lengths, **_prefixes(recording, own)}
+
+
+def _prefixes(recording: Recording, own: slice | NDArray[np.int64]) -> dict[str, Any]:
+    """Return the prefixes that some of the requests share with each other, if there are any."""
+    chosen = np.zeros(len(recording.time), np.bool_)
+    chosen[own] = True
+    prefixes = recording.prefixes.of(chosen)
+    if not (prefixes.source >= 0).any():
+        return {}
+    return {"prefixes": tuple(zip(prefixes.source.tolist(), prefixes.tokens.tolist(), strict=True))}
 
 
 def _with_rates(recording: Recording, adapters: Sequence[Adapter], rate_scale: float) -> tuple[Adapter, ...]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptwin.arrays import Array
+from adaptwin.workload.drawing.prefixes import NO_PREFIXES, Prefixes
 from adaptwin.workload.timestamps import copies, repeated
 
 MOST_GAP = 30 * 86400.0  # seconds without a request that no log of one service has
@@ -20,6 +21,7 @@ class Recording(NamedTuple):
     output: NDArray[np.int64]  # answer tokens, at least 1
     duration: float  # seconds; every request arrives before
     adapter: NDArray[np.int64] | None = None  # index of the adapter that each request names; None: they name none
+    prefixes: Prefixes = NO_PREFIXES  # in which requests that name different adapters share nothing
 
     @property
     def rate(self) -> float:
@@ -31,7 +33,10 @@ class Recording(NamedTuple):
         first, last = np.searchsorted(self.time, (start, start + seconds)).tolist()
         adapter = None if self.adapter is None else self.adapter[first:last]
         time = np.minimum(self.time[first:last] - start, np.nextafter(seconds, 0.0))  # in spite of rounding
-        return Recording(time, self.input[first:last], self.output[first:last], seconds, adapter)
+        chosen = np.zeros(len(self.time), np.bool_)
+        chosen[first:last] = True
+        prefixes = self.prefixes.of(chosen)
+        return Recording(time, self.input[first:last], self.output[first:last], seconds, adapter, prefixes)
 
     def multiplied(self, factor: float) -> "Recording":
         """Return the recording with `factor` times the requests: some left out, or further ones between them.
@@ -45,6 +50,7 @@ class Recording(NamedTuple):
             np.repeat(self.output, number),
             self.duration,
             None if self.adapter is None else np.repeat(self.adapter, number),
+            self.prefixes.repeated(number),
         )
 
     def busiest_start(self, seconds: float) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from adaptwin.workload.drawing.prefixes import NO_PREFIXES
 from adaptwin.workload.rates_over_time import HOUR, RatesOverTime
 from adaptwin.workload.sources.arrival_pattern import Keep, recorded_workload
 from adaptwin.workload.sources.recorded_rates import rates_of_recording
@@ -111,7 +112,12 @@ def workload_from_trace(
 
 
 def trace_window(
-    path: str | Path, *, first_part: float = 1.0, busiest: float = WINDOW_SECONDS, time_unit: TimeUnit | None = None
+    path: str | Path,
+    *,
+    first_part: float = 1.0,
+    busiest: float = WINDOW_SECONDS,
+    time_unit: TimeUnit | None = None,
+    prefixes: bool = True,
 ) -> TraceWindow:
     """Return the window of a trace with the most tokens, prompts and answers together.
 
@@ -120,12 +126,15 @@ def trace_window(
         first_part: Share of the trace's time, from its start, that the window lies in.
         busiest: Seconds of the window; `math.inf` takes the whole trace, as does a trace that is shorter.
         time_unit: Unit of times that are numbers, if it cannot be seen from them.
+        prefixes: Keep which prompts begin alike, where the trace tells.
 
     Raises:
         SpecError: What is wrong, with file, line and column.
     """
     log = _log_of(path, time_unit)
     recording = _recording_of_trace(log)
+    if not prefixes:
+        recording = recording._replace(prefixes=NO_PREFIXES)
     seen, figures = busiest_window(recording, raised=log.raised, first_part=first_part, busiest=busiest, file=path)
     return TraceWindow(seen, figures, log, recording.window(0.0, first_part * recording.duration))
 
@@ -147,4 +156,4 @@ def _log_of(path: str | Path, time_unit: TimeUnit | None) -> RequestLog:
 def _recording_of_trace(log: RequestLog) -> Recording:
     assert log.input is not None
     assert log.output is not None
-    return Recording(log.time, log.input, log.output, log.duration)
+    return Recording(log.time, log.input, log.output, log.duration, prefixes=log.prefixes)

@@ -61,6 +61,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {  # names without separators, in lower c
     "cached": ("cachereadinputtokens", "usagecachereadinputtokens"),  # beside input_tokens, which leave them out
     "created": ("cachecreationinputtokens", "usagecachecreationinputtokens"),
     "end": ("endtime", "starttimeend"),
+    "blocks": ("hashids",),
 }  # fmt: skip
 
 

@@ -34,7 +34,8 @@ def requests_in(table: LogTable, meaning: Meaning) -> pl.LazyFrame:
 
     Columns: `row`; `number` or `moment` (see `time_columns`), `zoned`; `input`, `output` (tokens, null without one);
     `adapter`; `left_out` (why a row cannot be used, null for requests); `wrong` (1 + the position in `CHECKED` of a
-    value that is none, null for right ones); `requests` and `end` of rows that stand for several requests.
+    value that is none, null for right ones); `requests` and `end` of rows that stand for several requests; `blocks`
+    (hashes of the prompt's blocks, as text).
     """
     roles = meaning.roles
     wanted = tuple(dict.fromkeys((*roles.values(), *_fallback_column(table, meaning))))
@@ -69,6 +70,7 @@ def requests_in(table: LogTable, meaning: Meaning) -> pl.LazyFrame:
         pl.when(left_out.is_null()).then(wrong).cast(pl.UInt8).alias("wrong"),
         "requests",
         "end",
+        _value(roles.get("blocks")).alias("blocks"),
     )
 
 
