@@ -24,7 +24,7 @@ def test_every_report_says_what_it_assumes(adaptwin, planned, words):
     assert (
         "Assumes: meta-llama/Llama-3.1-8B-Instruct on NVIDIA H100 64 GB (MareNostrum 5), vLLM 0.8.5 (measured)" in said
     )
-    assert f"{ASSUMED}; arrivals Poisson (assumed) over 300 s; no hits in the prefix cache." in said
+    assert f"{ASSUMED}; arrivals Poisson (assumed) over 300 s; no prompts that begin alike." in said
     data = json.loads(adaptwin(*words, "--json").out)
     assert ASSUMED in data["assumptions"]
     assert "max_num_seqs 256 (vLLM's default)" in data["assumptions"][0]

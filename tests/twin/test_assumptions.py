@@ -23,7 +23,7 @@ def test_without_settings_the_defaults_of_vllm_are_named():
         ),
         "lengths ShareGPT (assumed; 222 in, 196 out)",
         "arrivals Poisson (assumed) over 600 s",
-        "no hits in the prefix cache",
+        "no prompts that begin alike",
     )
 
 

@@ -32,6 +32,7 @@ from adaptwin.cli.workload_options import (
     Ranks,
 )
 from adaptwin.cli.written_fleet import from_anywhere, write_fleet
+from adaptwin.errors import SpecError
 from adaptwin.writable import require_writable
 
 if TYPE_CHECKING:
@@ -54,6 +55,22 @@ def synth(
     arrivals: FleetArrivals = "poisson",
     base_share: BaseShare = 0.0,
     duration: Duration = 3600.0,
+    system_prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TOKENS[:SHARE]",
+            help="Tokens that the prompts of each adapter begin with, of all or of a share of them; repeatable for "
+            "several templates.",
+        ),
+    ] = None,
+    turns: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Mean turns of a conversation; each sends all that was said before."),
+    ] = None,
+    think: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Mean time from one turn to the next, such as 60s; needs --turns."),
+    ] = None,
     profile: Profiles = None,
     gpu: GpuNames = None,
     model: ModelName = None,
@@ -67,6 +84,8 @@ def synth(
     """Make a synthetic fleet: a total rate, distributed over adapters."""
     from adaptwin.workload.lengths import ASSUMED_LENGTHS
     from adaptwin.workload.sources.synthetic import parse_ranks, synthesize
+    from adaptwin.workload.sources.turns import Turns
+    from adaptwin.workload.templates import parse_template
 
     sources = profile_sources(
         profile,
@@ -78,6 +97,8 @@ def synth(
         kv_cache_dtype=kv_cache_dtype,
     )
     require_writable(out, inputs=[*files_of_profiles(sources), *files_of_options(arrivals, lengths)])
+    if (turns is None) != (think is None):
+        raise SpecError("conversations need both --turns and --think", "turns" if turns is None else "think")
     workload = synthesize(
         adapters=adapters,
         rate=rate,
@@ -87,6 +108,18 @@ def synth(
         arrivals=from_anywhere(arrivals),
         base_share=base_share,
         duration=duration,
+        templates=[parse_template(text) for text in system_prompt or ()],
+        turns=None if turns is None else Turns(turns, _seconds_of(think)),
         seed=seed,
     )
     write_fleet(workload, sources, out, as_json)
+
+
+def _seconds_of(think: str | None) -> float:
+    """Return the time between turns in seconds; a number without a unit is in seconds."""
+    from adaptwin.quantities import parse_seconds
+
+    try:
+        return parse_seconds(think or "")
+    except ValueError as error:
+        raise SpecError(str(error), "think") from None

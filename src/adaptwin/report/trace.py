@@ -41,10 +41,8 @@ def trace_table(
 
 
 def _shared_in_words(shared: SharedInTrace) -> str:
-    said = (
-        f"{count(shared.prompts, 'prompt')} begin like an earlier one, for {percent(shared.share)} of all prompt tokens"
-    )
-    return f"{said}; within an adapter {percent(shared.within)}" if shared.kept else said
+    said = f"{count(shared.prompts, 'prompt')} begin like an earlier one: {percent(shared.share)} of the prompt tokens"
+    return f"{said}, {percent(shared.within)} within an adapter" if shared.kept else said
 
 
 def lost_prefixes(shared: SharedInTrace | None) -> list[str]:

@@ -5,12 +5,13 @@ from typing import Any
 
 from adaptwin.report.style.terminal import Table
 from adaptwin.workload.demand.mean_lengths import mean_lengths
+from adaptwin.workload.demand.shared_share import alike_in_words, shared_share
 from adaptwin.workload.lora_ranks import padded_rank, padding_in_words
 from adaptwin.workload.workload import Workload
 
 
 def workload_summary(workload: Workload, vllm_version: str | None = None) -> dict[str, Any]:
-    """Return adapters, ranks, base models, total rate, mean lengths, arrivals, window and seed of a workload.
+    """Return adapters, ranks, base models, rate, mean lengths, shared prompts, arrivals, window and seed of a workload.
 
     Of ranks that the version of vLLM pads, it also returns to what; None stands for the oldest version.
     """
@@ -26,6 +27,7 @@ def workload_summary(workload: Workload, vllm_version: str | None = None) -> dic
         "rate": workload.rate,
         "mean_input": means.prompt,
         "mean_output": means.answer,
+        "shared_prompt_tokens": shared_share(workload),
         "arrivals": workload.arrivals if _has_drawn_arrivals(workload) else "timestamps",
         "duration": workload.duration,
         "seed": workload.seed,
@@ -44,6 +46,8 @@ def workload_table(workload: Workload, vllm_version: str | None = None) -> Table
         table.add_row("base models", ", ".join(summary["base_models"]))
     table.add_row("total rate", f"{summary['rate']:.4g} requests/s")
     table.add_row("mean lengths", f"{summary['mean_input']:.0f} tokens in, {summary['mean_output']:.0f} out")
+    if workload.shares_prefixes:
+        table.add_row("beginnings", f"{alike_in_words(workload)}, with which earlier ones began")
     table.add_row("arrivals", _arrivals_text(workload))
     table.add_row("window", f"{summary['duration']:g} s")
     table.add_row("seed", str(summary["seed"]))

@@ -8,6 +8,7 @@ from adaptwin.profile.stored_widths import stored_widths
 from adaptwin.twin.server import Server
 from adaptwin.workload.arrival_kinds import arrivals_in_words
 from adaptwin.workload.demand.mean_lengths import mean_lengths
+from adaptwin.workload.demand.shared_share import NOTHING_ALIKE, alike_in_words
 from adaptwin.workload.lora_ranks import padding_in_words
 from adaptwin.workload.workload import Workload
 
@@ -17,7 +18,6 @@ CHOSEN_SETTINGS = ("max_num_seqs", "max_num_batched_tokens")  # that the planner
 LORA_FLAGS = ("specialize_active_lora", "fully_sharded_loras")
 MODEL_DEFAULT = "the model's"
 USUAL_UTILIZATION = 0.9  # which is not worth a word
-NO_HITS = "no hits in the prefix cache"
 
 
 def assumptions(
@@ -46,7 +46,21 @@ def assumptions(
         *(_padding_in_words(ranks, profile) for profile in {profile.name: profile for profile, _ in servers}.values()),
     )
     stated = tuple(clause for clause in dict.fromkeys(clauses) if clause)
-    return (*stated, f"lengths {lengths_in_words(workload)}", f"arrivals {traffic_in_words(workload)}", NO_HITS)
+    return (
+        *stated,
+        f"lengths {lengths_in_words(workload)}",
+        f"arrivals {traffic_in_words(workload)}",
+        _prefixes_in_words(workload, servers),
+    )
+
+
+def _prefixes_in_words(workload: Workload, servers: Sequence[tuple[Profile, Server]]) -> str:
+    """Return what prompts have in common and, if they have anything, whether servers cache it."""
+    if not workload.shares_prefixes:
+        return NOTHING_ALIKE
+    caching = sum(bool(server.with_defaults(profile).enable_prefix_caching) for profile, server in servers)
+    of = "prefix caching" if caching == len(servers) else "prefix caching on some servers"
+    return f"{alike_in_words(workload)}, {of if caching else 'no prefix caching'}"
 
 
 def _is_free(setting: str, given: Server | None) -> bool:

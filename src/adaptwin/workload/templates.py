@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from adaptwin.errors import SpecError
 from adaptwin.quantities import Fraction
 from adaptwin.spec import Spec
 from adaptwin.workload.lengths import MAX_TOKENS
@@ -19,6 +20,19 @@ class Template(Spec):
 
     tokens: int = Field(ge=1, le=MAX_TOKENS, description="tokens that the prompts have in common")
     share: Fraction = Field(default=1.0, gt=0, le=1, description="share of the adapter's requests that begin so")
+
+
+def parse_template(text: str) -> Template:
+    """Parse a template of the command line: ``500``, or ``500:0.8`` for 80 % of the requests. Raises `SpecError`."""
+    tokens, _, share = text.partition(":")
+    try:
+        return Template(tokens=int(tokens), share=float(share) if share else 1.0)
+    except ValueError:
+        raise SpecError(
+            f"{text!r} is neither a number of tokens (500) nor one with a share (500:0.8)", "template"
+        ) from None
+    except SpecError as error:
+        raise SpecError(f"{text!r}: {error.message}", "template") from None
 
 
 def require_shares(templates: Sequence[Template] | None) -> None:

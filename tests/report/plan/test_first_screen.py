@@ -56,7 +56,7 @@ def test_the_strip_says_what_all_figures_rest_on(plan):
     assert said["GPU"] == "NVIDIA H100 64 GB"
     assert said["Figures"].startswith("measured; throughput 2.1 %, ITL 4.3 % off")
     assert "250 in, 231 out" in said["Request lengths"]
-    assert said["Prefix caching"].startswith("not counted")
+    assert said["Prompts that begin alike"].startswith("none")
     given = plan.model_copy(
         update={
             "settings": Server(max_num_seqs=64),

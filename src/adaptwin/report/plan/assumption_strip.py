@@ -6,8 +6,9 @@ from typing import NamedTuple
 from adaptwin.plan.plan import Plan
 from adaptwin.profile.profile import Profile
 from adaptwin.report.plan.chosen_settings import budget_of
-from adaptwin.report.style.words import share_text
+from adaptwin.report.style.words import percent, share_text
 from adaptwin.twin.assumptions import evidence, lengths_in_words, traffic_in_words
+from adaptwin.workload.demand.shared_share import alike_in_words
 
 
 class Assumed(NamedTuple):
@@ -29,8 +30,19 @@ def assumption_strip(plan: Plan) -> list[Assumed]:
         Assumed("Request lengths", lengths_in_words(plan.workload)),
         Assumed("Arrivals", traffic_in_words(plan.workload)),
         Assumed("max_num_seqs", _batch_in_words(plan)),
-        Assumed("Prefix caching", "not counted: every prompt is computed in full"),
+        Assumed("Prompts that begin alike", _prefixes_in_plan(plan)),
     ]
+
+
+def _prefixes_in_plan(plan: Plan) -> str:
+    """Say how much of the prompts begins like earlier ones, and how much of them the servers find in cached blocks."""
+    if not plan.workload.shares_prefixes:
+        return "none: every prompt is computed in full"
+    rates = [server.forecast.prefix_hit_rate for server in plan.servers if server.forecast]
+    found = [rate for rate in rates if rate is not None]
+    shown = dict.fromkeys(percent(rate) for rate in (min(found, default=0.0), max(found, default=0.0)))
+    hits = f"; cached: {' to '.join(shown)} of the prompt tokens of a server" if found else "; no prefix caching"
+    return f"{alike_in_words(plan.workload)}{hits}"
 
 
 def _each_once(texts: Iterable[str]) -> str:

@@ -8,11 +8,12 @@ from adaptwin.errors import SpecError
 from adaptwin.file_kinds import ADAPTERS_CSV
 from adaptwin.quantities import parse_seconds
 from adaptwin.workload.csv_rows import CsvRow, read_rows
-from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.lengths import MAX_TOKENS, Lengths
+from adaptwin.workload.templates import Template
 from adaptwin.workload.workload import MOST_ADAPTERS, Adapter
 
 NEEDED_COLUMNS = ("name", "rank", "rate")
-OPTIONAL_COLUMNS = ("input_mean", "output_mean", "artifact", "base", "slo_ttft_ms", "slo_itl_ms")
+OPTIONAL_COLUMNS = ("input_mean", "output_mean", "artifact", "base", "slo_ttft_ms", "slo_itl_ms", "system_prompt")
 FORMER_COLUMNS = {"base_model": "base"}  # what columns were called before
 
 
@@ -20,8 +21,8 @@ def read_adapters_csv(path: str | Path) -> tuple[Adapter, ...]:
     """Read adapters from the columns ``name,rank,rate``; raises `SpecError` naming file, line and column.
 
     Optional columns are ``input_mean,output_mean`` (tokens, both or neither; see `lengths_of_means`), ``artifact``,
-    ``base``, ``slo_ttft_ms`` and ``slo_itl_ms``; an empty cell means that the adapter has no such value. ``base_model``
-    is read as ``base``.
+    ``base``, ``slo_ttft_ms``, ``slo_itl_ms`` and ``system_prompt`` (tokens that all prompts begin with); an empty cell
+    means that the adapter has no such value. ``base_model`` is read as ``base``.
     """
     rows = _without_repeated_names(
         read_rows(path, ADAPTERS_CSV)
@@ -90,9 +91,20 @@ def _adapter_of_row(row: CsvRow) -> Adapter:
             base=row.cells.get("base"),
             slo_ttft=slo_ttft,
             slo_itl=slo_itl,
+            templates=_templates_of_row(row),
         )
     except SpecError as error:  # the fields of Adapter and Lengths have the names of their columns
         raise (error if error.file else row.wrong(error.field.rpartition(".")[2], error.message)) from None
+
+
+def _templates_of_row(row: CsvRow) -> tuple[Template, ...] | None:
+    """Return the template of a system prompt; none where it has 0 tokens, and None where the cell is empty."""
+    if "system_prompt" not in row.cells:
+        return None
+    tokens = row.whole("system_prompt")
+    if not 0 <= tokens <= MAX_TOKENS:
+        raise row.wrong("system_prompt", f"{tokens} tokens must be from 0 to {MAX_TOKENS}")
+    return (Template(tokens=tokens),) if tokens else ()
 
 
 def _adapter_of_rank(row: CsvRow) -> Adapter:

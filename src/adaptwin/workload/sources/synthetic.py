@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from adaptwin.errors import SpecError
 from adaptwin.workload.lengths import ASSUMED_LENGTHS, Lengths
 from adaptwin.workload.sources.popularity import popularity_shares
+from adaptwin.workload.sources.turns import Turns, with_conversations
+from adaptwin.workload.templates import Template
 from adaptwin.workload.workload import Adapter, ArrivalSource, Workload
 
 RankMix = Sequence[int] | Mapping[int, float]
@@ -20,11 +22,21 @@ def synthesize(
     arrivals: ArrivalSource = "poisson",
     base_share: float = 0.0,
     duration: float = 3600.0,
+    templates: Sequence[Template] = (),
+    turns: Turns | None = None,
     seed: int = 0,
 ) -> Workload:
-    """Return a synthetic workload of `rate` requests/s in total, distributed to the adapters by `share_out`."""
+    """Return a synthetic workload of `rate` requests/s in total, distributed to the adapters by `share_out`.
+
+    The prompts of each adapter begin with its own `templates`, or requests are the `turns` of conversations.
+    """
+    if turns and (templates or arrivals != "poisson"):
+        raise SpecError("conversations have no templates, and begin as a Poisson process", "turns")
     shared = share_out(rate, adapters=adapters, ranks=ranks, popularity=popularity, base_share=base_share, seed=seed)
-    return Workload(adapters=shared, lengths=lengths, arrivals=arrivals, duration=duration, seed=seed)
+    workload = Workload(
+        adapters=shared, lengths=lengths, arrivals=arrivals, duration=duration, templates=tuple(templates), seed=seed
+    )
+    return with_conversations(workload, turns) if turns else workload
 
 
 def share_out(

@@ -1,4 +1,4 @@
-"""Block hashes: which prompts of a trace begin alike, told by hashes of their blocks, as the traces of Mooncake have."""
+"""Block hashes: which prompts of a trace begin alike, as hashes of their blocks tell in the traces of Mooncake."""
 
 import json
 from collections.abc import Sequence
