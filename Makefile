@@ -8,6 +8,8 @@ READY := $(VENV)/.ready
 SITE_READY := $(VENV)/.site
 LIVE := .venv-live
 LIVE_READY := $(LIVE)/.ready
+OLDER := .vllm-0.19.1
+OLDER_READY := $(OLDER)/.ready
 LITELLM := .venv-litellm
 LITELLM_READY := $(LITELLM)/.ready
 STACKS := .venv-stacks
@@ -55,8 +57,9 @@ test-long: $(READY) ## all tests with all random examples, and slow ones: machin
 	ADAPTWIN_TESTS=long $(BIN)/pytest -n 2 --dist worksteal
 	ADAPTWIN_TESTS=long $(BIN)/pytest tests/long
 
-test-live: $(LIVE_READY) $(LITELLM_READY) $(PROMETHEUS_READY) $(STACKS_READY) $(READY) ## the twin against vLLM's own scheduler, and real servers (installs vLLM for the CPU, LiteLLM, Ray and Prometheus, 5 GB)
+test-live: $(LIVE_READY) $(OLDER_READY) $(LITELLM_READY) $(PROMETHEUS_READY) $(STACKS_READY) $(READY) ## the twin against vLLM's own scheduler, and real servers (installs vLLM for the CPU, LiteLLM, Ray and Prometheus, 5 GB)
 	$(LIVE)/bin/pytest tests/vllm
+	PYTHONPATH=$(OLDER) $(LIVE)/bin/pytest tests/vllm_older
 	$(STACKS)/bin/pytest tests/export/test_ray_serve.py
 	$(BIN)/pytest tests/vllm_server
 
@@ -88,6 +91,11 @@ $(LIVE_READY): pyproject.toml tests/vllm/requirements.txt
 	$(LIVE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	$(LIVE)/bin/python -m compileall -q $(LIVE)/lib >/dev/null || true
 	@touch $(LIVE_READY)
+
+$(OLDER_READY): $(LIVE_READY) tests/vllm_older/requirements.txt
+	$(LIVE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(OLDER) -r tests/vllm_older/requirements.txt
+	@echo '*' > $(OLDER)/.gitignore
+	@touch $(OLDER_READY)
 
 $(LITELLM_READY): tests/vllm_server/requirements-litellm.txt
 	$(PYTHON) -m venv $(LITELLM)
@@ -180,5 +188,5 @@ $(SITE_READY): $(INSTALLED)
 	@touch $(SITE_READY)
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(LIVE) $(LITELLM) $(STACKS) $(WEB) $(PROMETHEUS) $(GPU_VENV) $(GPU) demo site benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LIVE) $(OLDER) $(LITELLM) $(STACKS) $(WEB) $(PROMETHEUS) $(GPU_VENV) $(GPU) demo site benchmarks/results making/results .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

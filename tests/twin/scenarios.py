@@ -53,6 +53,7 @@ def scenarios(draw, async_scheduling=st.just(False)) -> Scenario:  # noqa: B008
         watermark_blocks=draw(st.sampled_from([0, 0, 1, kv_blocks // 4])),
         async_scheduling=draw(async_scheduling),
         prefix_caching=draw(st.booleans()),
+        uncached_first=draw(st.booleans()),
         output_chunk=draw(st.sampled_from([0, 1, 2, 5, 128])),
     )
     requests, how = draw(_requests(len(adapters.needs_slot))), draw(st.none() | st.randoms(use_true_random=False))

@@ -70,7 +70,7 @@ class VllmScheduler:
             self._receive()
             if self.scheduler.has_requests():
                 batches.append(self._plan())
-                if len(batches) < self.scheduler.vllm_config.max_concurrent_batches:
+                if len(batches) < 1 + self.limits.async_scheduling:
                     continue
             if batches:
                 self._take_output(batches.popleft())
@@ -215,7 +215,7 @@ def _scheduler(limits: Limits, watermark: float) -> Scheduler:
             enable_chunked_prefill=True,
             is_encoder_decoder=False,
             scheduler_reserve_full_isl=limits.reserve_whole_prompt,
-            watermark=watermark,
+            **({"watermark": watermark} if watermark else {}),  # not before 0.24
         ),
         cache_config=CacheConfig(block_size=limits.block_size, enable_prefix_caching=limits.prefix_caching),
         lora_config=LoRAConfig(max_loras=limits.max_loras, max_cpu_loras=limits.max_cpu_loras, max_lora_rank=8)

@@ -76,6 +76,14 @@ def simulate_command(
             help=described(Server, "gpu_memory_utilization", "the fleet's, or vLLM's"),
         ),
     ] = None,
+    enable_prefix_caching: Annotated[
+        bool | None,
+        typer.Option(
+            "--enable-prefix-caching/--no-enable-prefix-caching",
+            rich_help_panel="vLLM's settings",
+            help=described(Server, "enable_prefix_caching", "the fleet's, or on from vLLM 0.8 on"),
+        ),
+    ] = None,
     merged: Annotated[
         bool | None,
         typer.Option(
@@ -173,6 +181,7 @@ def simulate_command(
         max_cpu_loras=max_cpu_loras,
         max_num_seqs=max_num_seqs,
         max_num_batched_tokens=max_num_batched_tokens,
+        enable_prefix_caching=enable_prefix_caching,
         max_model_len=max_model_len,
         gpu_memory_utilization=gpu_memory_utilization,
         merged=merged,

@@ -18,7 +18,6 @@ class Gap(NamedTuple):
 
 
 GAPS = (
-    Gap("prefix caching", "safe"),
     Gap("speculative decoding", "excluded"),
     Gap("pipeline, data and expert parallelism", "excluded"),
     Gap("multimodal models, encoders, prompt embeddings", "excluded"),

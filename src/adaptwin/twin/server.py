@@ -10,7 +10,7 @@ from adaptwin.profile.profile import Profile
 from adaptwin.profile.sharding import slot_share
 from adaptwin.quantities import Fraction
 from adaptwin.spec import Line, Spec
-from adaptwin.twin.vllm_defaults import VllmDefaults, vllm_defaults
+from adaptwin.twin.vllm_defaults import VllmDefaults, takes_uncached_first, vllm_defaults
 from adaptwin.workload.lengths import MAX_TOKENS
 from adaptwin.workload.lora_ranks import SERVED_RANKS, listed, padded_rank, served_ranks
 from adaptwin.workload.workload import Adapter, Workload
@@ -61,8 +61,8 @@ class Server(Spec):
     )
     enable_prefix_caching: bool | None = Field(
         default=None,
-        description="keep the KV blocks of prompts and answers until their memory is needed, for later requests to the "
-        "same adapter that begin with the same tokens; None: from vLLM 0.8 on",
+        description="keep KV blocks until their memory is needed, for later requests to the same adapter that begin "
+        "with the same tokens; None: from vLLM 0.8 on",
     )
     specialize_active_lora: bool = Field(
         default=False,
@@ -179,6 +179,7 @@ class Server(Spec):
             watermark_blocks=int(self.watermark * blocks),
             async_scheduling=bool(settings.async_scheduling),
             prefix_caching=bool(settings.enable_prefix_caching),
+            uncached_first=takes_uncached_first(profile.vllm_version),
         )
 
     def kv_tokens_on(self, profile: Profile) -> int:
@@ -316,6 +317,7 @@ class Limits(NamedTuple):
     watermark_blocks: int
     async_scheduling: bool = False
     prefix_caching: bool = False
+    uncached_first: bool = True  # of freed blocks, those that are not cached go to the front of the queue
     output_chunk: int = 128  # tokens that the API server handles at once: VLLM_V1_OUTPUT_PROC_CHUNK_SIZE
 
 

@@ -9,6 +9,7 @@ ASYNC_SINCE = (0, 14)  # release notes; on every GPU without pipeline parallelis
 RESERVE_SINCE = (0, 19)  # pull request 37307
 MORE_MEMORY_SINCE = (0, 21)  # with CUDA graphs inside the budget; 0.92 stands in logs from then on
 PREFIXES_SINCE = (0, 8)  # the first version whose usual engine is V1, which caches prefixes with LoRA and without
+UNCACHED_FIRST_SINCE = (0, 23)  # blocks that are not cached are taken before all others
 A100_SINCE = (0, 9)  # pull request 17885
 
 
@@ -38,6 +39,11 @@ def vllm_defaults(hardware: str, gpu_gib: float, vllm_version: str) -> VllmDefau
         scheduler_reserve_full_isl=version >= RESERVE_SINCE,
         enable_prefix_caching=version >= PREFIXES_SINCE,
     )
+
+
+def takes_uncached_first(vllm_version: str) -> bool:
+    """Whether freed blocks that are not cached go to the front of the queue of free blocks, not to its end."""
+    return version_numbers(vllm_version) >= UNCACHED_FIRST_SINCE
 
 
 def _budgets(hardware: str, gpu_gib: float, version: tuple[int, ...]) -> tuple[int, int]:

@@ -62,6 +62,7 @@ class PrefixCache(NamedTuple):
     """The blocks that can be hit; most arrays by request are empty if no prompt shares a block with another."""
 
     is_on: bool
+    uncached_first: bool
     block_size: int
     is_async: bool
     source: NDArray[np.int32]  # (requests,), or -1
@@ -91,6 +92,7 @@ def empty_cache(limits: Limits, requests: Requests) -> PrefixCache:
     state["unused"], state["fresh"] = -1, RING + 1
     return PrefixCache(
         is_on=is_on,
+        uncached_first=limits.uncached_first,
         block_size=limits.block_size,
         is_async=limits.async_scheduling,
         source=source,

@@ -211,7 +211,10 @@ def _free_all(cache, seats, s, request, full, blocks, free_blocks, step, returns
     if len(cache.kept) > 0:
         cache.seat_of[request] = -1
     ring, freed = cache.run[RING], blocks - cache.filled[s]
-    cache.run[ring.after].gap += blocks - full  # not cached: to the front
+    if cache.uncached_first:
+        cache.run[ring.after].gap += blocks - full
+    else:
+        ring.gap += blocks - full
     own = full - np.int64(cache.filled[s])
     if returns and own > 0:
         x = new_run(cache, -1 - request, 0, own, 0)

@@ -29,6 +29,7 @@ class KVCache:
     def __init__(self, limits: Limits, prefixes: Prefixes) -> None:
         self.block_size, self.num_blocks = limits.block_size, limits.kv_blocks
         self.enable_caching, self.prefixes = limits.prefix_caching, prefixes
+        self.uncached_first = limits.uncached_first
         self.free_block_queue: OrderedDict[Block, None] = OrderedDict((Block(), None) for _ in range(self.num_blocks))
         self.cached_blocks: dict[Key, dict[Block, None]] = {}  # several with one key if they were computed apart
         self.held_blocks: dict[Request, list[Block]] = {}
@@ -110,8 +111,8 @@ class KVCache:
     def free(self, request: Request) -> None:
         """Free the blocks of the request that no other request holds.
 
-        Cached ones go to the end of the queue, the last block first, so that a prefix outlives what follows it. The
-        others go to its front.
+        They go to the end of the queue, the last block first, so that a prefix outlives what follows it. From vLLM 0.23
+        on, those that are not cached go to its front.
         """
         blocks = self.held_blocks.pop(request, [])
         self._num_cached.pop(request, None)
@@ -119,7 +120,7 @@ class KVCache:
             block.ref_cnt -= 1
             if not block.ref_cnt:
                 self.free_block_queue[block] = None
-                if block.key is None:
+                if block.key is None and self.uncached_first:
                     self.free_block_queue.move_to_end(block, last=False)
 
     def _key(self, request: Request, place: int) -> Key:
