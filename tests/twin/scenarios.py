@@ -19,7 +19,7 @@ from adaptwin.profile.step_cost import StepCoefficients, StepCost
 from adaptwin.twin.reference.batch import Batch
 from adaptwin.twin.reference.engine import ReferenceTwin
 from adaptwin.twin.scenario import Adapters, Outcome, Scenario, Window
-from adaptwin.twin.server import Limits
+from adaptwin.twin.server import NO_QUEUE_LIMIT, Limits
 from adaptwin.workload.drawing.requests import Requests
 
 MS = 1_000_000  # nanoseconds
@@ -54,6 +54,7 @@ def scenarios(draw, async_scheduling=st.just(False)) -> Scenario:  # noqa: B008
         async_scheduling=draw(async_scheduling),
         prefix_caching=draw(st.booleans()),
         uncached_first=draw(st.booleans()),
+        max_num_queued_reqs=draw(st.sampled_from([NO_QUEUE_LIMIT, NO_QUEUE_LIMIT, NO_QUEUE_LIMIT, 0, 3, 12])),
         output_chunk=draw(st.sampled_from([0, 1, 2, 5, 128])),
     )
     requests, how = draw(_requests(len(adapters.needs_slot))), draw(st.none() | st.randoms(use_true_random=False))

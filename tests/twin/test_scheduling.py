@@ -211,6 +211,13 @@ def test_leaving_host_memory_means_leaving_the_gpu(played):
 # The window and the client.
 
 
+def test_requests_beyond_max_num_queued_reqs_are_rejected_at_once():
+    """Two of four requests that come together are let in; the fifth comes when both are done."""
+    outcome, _ = watch(by_hand([(0, 0, 5, 2)] * 4 + [(10, 0, 5, 2)], max_num_queued_reqs=2))
+    assert outcome.rejected.tolist() == [False, False, True, True, False]
+    assert outcome.finish[4] > 0
+
+
 def test_a_cut_window_gives_no_credit_for_what_is_not_finished(played):
     outcome = played(by_hand([(0, A, 4, 3), (1, A, 4, 3)], window={"drain": False, "end": 3 * MS}))
     assert outcome.finish.tolist() == [3 * MS, -1]

@@ -3,11 +3,11 @@
 from collections import Counter
 
 import pytest
-import vllm
 from tests.vllm.decisions import Played, first_difference, play_twin
 from tests.vllm.vllm_scheduler import VllmScheduler
 from tests.vllm.workloads import random_case, random_shared_case
 
+import vllm
 from adaptwin.twin.scenario import Scenario
 from adaptwin.twin.vllm_defaults import takes_uncached_first
 

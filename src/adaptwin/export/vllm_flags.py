@@ -15,6 +15,7 @@ FLAG_SINCE = {
     "async_scheduling": (0, 10),
     "scheduler_reserve_full_isl": (0, 19),
     "watermark": (0, 24),
+    "max_num_queued_reqs": (0, 29),
 }
 _NUMBERS = ("gpu_memory_utilization", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "block_size")
 LORA_FLAG_SINCE = {"specialize_active_lora": (0, 15), "lora_target_modules": (0, 17)}  # pull requests 32005, 34984
@@ -54,7 +55,11 @@ def setting_flags(profile: Profile, server: Server) -> list[Flag]:
         *([Flag("kv-cache-dtype", (profile.kv_cache_dtype,))] if profile.kv_cache_dtype != "auto" else []),
         *(_flag(name, getattr(used, name)) for name in _NUMBERS),
         Flag("enable-chunked-prefill"),
-        *(_flag(name, getattr(used, name)) for name in FLAG_SINCE if _has_flag(profile, name)),
+        *(
+            _flag(name, value)
+            for name in FLAG_SINCE
+            if (value := getattr(used, name)) is not None and _has_flag(profile, name)
+        ),
     ]
 
 

@@ -63,7 +63,7 @@ class Forecast(Spec):
     mean_running: float = Field(description="running requests, mean over time")
     busy: float = Field(description="share of the time in which a step was running")
     preemptions: int = Field(description="requests that were preempted")
-    rejected: int = Field(default=0, description="requests longer than max_model_len")
+    rejected: int = Field(default=0, description="requests longer than max_model_len, or over max_num_queued_reqs")
     verdict: Verdict = Field(description="worst verdict among the server and its adapters")
     sluggish: bool = Field(
         default=False,

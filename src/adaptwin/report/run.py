@@ -42,7 +42,7 @@ def run_table(run: Run) -> RenderableType:
 
 
 def _run_headline(run: Run) -> Text:
-    rejected = f"{count(run.rejected, 'request')} of {run.arrived:,} rejected: longer than max_model_len.\n"
+    rejected = f"{count(run.rejected, 'request')} of {run.arrived:,} rejected: {run.server.why_rejected}.\n"
     share = percent(run.throughput / run.offered_throughput if run.offered_throughput else math.nan)
     server = run.server
     slots = f"max_loras {server.max_loras}, max_lora_rank {server.max_lora_rank}"
@@ -107,7 +107,7 @@ def _server_facts(run: Run) -> dict[str, str]:
         "Busy": f"{percent(run.busy)} of the time, {run.steps:,} steps",
     }
     if run.rejected:
-        facts["Rejected"] = f"{run.rejected:,} longer than max_model_len or than the KV cache"
+        facts["Rejected"] = f"{run.rejected:,} {run.server.why_rejected}, or too long for the KV cache"
     if run.never_admitted:
         facts["Not sent"] = f"{run.never_admitted:,} held back by the client, whose connections are all in use"
     return facts

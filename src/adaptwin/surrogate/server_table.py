@@ -55,6 +55,7 @@ def limits_in(servers, i):
         watermark_blocks=limits.watermark_blocks,
         async_scheduling=limits.async_scheduling,
         prefix_caching=limits.prefix_caching,
+        max_num_queued_reqs=limits.max_num_queued_reqs,
         uncached_first=limits.uncached_first,
         output_chunk=limits.output_chunk,
     )

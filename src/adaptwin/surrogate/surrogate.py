@@ -175,6 +175,7 @@ class Surrogate(Spec):
             and demand.traffic.unknown_rate == 0
             and not (demand.traffic.shared and used.enable_prefix_caching)
             and server.adapters_in_host >= demand.traffic.adapters
+            and used.max_num_queued_reqs is None
             and not (used.specialize_active_lora or used.lora_target_modules)
             and (server.block_size, server.watermark) == (usual.block_size, usual.watermark)
         )

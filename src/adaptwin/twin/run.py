@@ -163,7 +163,9 @@ class Run(RunFigures):
     repeats: int = Field(default=1, description="runs with successive seeds, of which the figures are means")
     running_at_end: int = Field(description="requests that were running at the end")
     waiting_at_end: int = Field(description="requests in the waiting queue at the end")
-    rejected: int = Field(description="requests longer than max_model_len or than the whole KV cache")
+    rejected: int = Field(
+        description="requests longer than max_model_len or than the whole KV cache, or over max_num_queued_reqs"
+    )
     preemptions: int = Field(description="preemptions of requests, warm-up included")
     adapter_loads: int = Field(description="loads of an adapter to the GPU, warm-up included")
     disk_loads: int = Field(description="loads of an adapter from disk to host memory, warm-up included")

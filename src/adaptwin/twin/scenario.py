@@ -86,7 +86,7 @@ class Outcome(NamedTuple):
     first_token: NDArray[np.int64]  # per request, when it reaches the client; or NOT_YET
     finish: NDArray[np.int64]  # per request, when the last token reaches the client; or NOT_YET
     generated: NDArray[np.int32]  # per request: answer tokens by the end
-    rejected: NDArray[np.bool_]  # per request: longer than max_model_len, or than the whole KV cache
+    rejected: NDArray[np.bool_]  # per request: longer than max_model_len or than the KV cache, or too many
     running: NDArray[np.bool_]  # per request: holds KV blocks at the end
     arrived: int  # requests that reached the server (the rest waited in the client)
     steps: int

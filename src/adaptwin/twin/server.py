@@ -17,6 +17,7 @@ from adaptwin.workload.workload import Adapter, Workload
 
 MOST_LORAS = 1_000_000
 MOST_SEATS = 1_000_000  # the twin keeps about 200 bytes for each
+NO_QUEUE_LIMIT = 1_000_000_000  # requests, more than ever wait
 LARGEST_BLOCK = 65_536  # tokens, far more than a block of vLLM has
 MOST_KV_CACHE_TOKENS = 1_000_000_000  # 32 TB of a small model; the twin's sums stay below 2^63 (`wide_sums.py`)
 
@@ -43,6 +44,13 @@ class Server(Spec):
     )
     max_model_len: int | None = Field(
         default=None, ge=1, le=MAX_TOKENS, description="tokens of one request, prompt and answer"
+    )
+    max_num_queued_reqs: int | None = Field(
+        default=None,
+        ge=0,
+        le=NO_QUEUE_LIMIT,
+        description="requests that may wait and run at once, beyond which new ones are rejected (vLLM >= 0.29); None: "
+        "no limit",
     )
     gpu_memory_utilization: Fraction | None = Field(
         default=None, gt=0, le=1, allow_inf_nan=False, description="share of the GPU memory that vLLM may use"
@@ -132,6 +140,14 @@ class Server(Spec):
         """Number of adapters that host memory holds; vLLM reads any further ones from disk again."""
         return self.max_loras if self.max_cpu_loras is None else self.max_cpu_loras
 
+    @property
+    def why_rejected(self) -> str:
+        """Why requests are rejected, in words."""
+        too_many = (
+            "" if self.max_num_queued_reqs is None else f" or over max_num_queued_reqs {self.max_num_queued_reqs:,}"
+        )
+        return f"longer than max_model_len{too_many}"
+
     def listed_adapters(self, workload: Workload) -> int:
         """Return how many adapters of a workload host memory holds once all of them have been loaded."""
         return min(self.adapters_in_host, sum(adapter.rank > 0 for adapter in workload.adapters))
@@ -179,6 +195,7 @@ class Server(Spec):
             watermark_blocks=int(self.watermark * blocks),
             async_scheduling=bool(settings.async_scheduling),
             prefix_caching=bool(settings.enable_prefix_caching),
+            max_num_queued_reqs=NO_QUEUE_LIMIT if self.max_num_queued_reqs is None else self.max_num_queued_reqs,
             uncached_first=takes_uncached_first(profile.vllm_version),
         )
 
@@ -317,6 +334,7 @@ class Limits(NamedTuple):
     watermark_blocks: int
     async_scheduling: bool = False
     prefix_caching: bool = False
+    max_num_queued_reqs: int = NO_QUEUE_LIMIT
     uncached_first: bool = True  # of freed blocks, those that are not cached go to the front of the queue
     output_chunk: int = 128  # tokens that the API server handles at once: VLLM_V1_OUTPUT_PROC_CHUNK_SIZE
 

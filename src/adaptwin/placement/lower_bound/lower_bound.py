@@ -21,6 +21,8 @@ the first half.)
 **No adapter is starved.** Of the tokens of each adapter's requests that are older than 60 s at the end of the window,
 at most a tenth belong to requests that were rejected, or that have neither finished nor hold a seat.
 
+With `max_num_queued_reqs`, requests that would wait are rejected instead, and only the second rule counts.
+
 The first rule judges no adapter with fewer than five requests on its own; the second judges all. The bounds hold for
 mean traffic (a window whose draws stay below the mean may need less) and for placements that split an adapter only
 where each part receives five requests in 10 s. They leave out what makes real plans need more: slots, and the time that
@@ -277,7 +279,8 @@ def _demands(
         ]
     )
     starved = np.array([STARVED_BELOW * old * work / (end + overhang) for work, overhang in measured])
-    for demands in (queue, starved):
+    rejects = SettingsRange.of(template).widest.max_num_queued_reqs is not None
+    for demands in (starved,) if rejects else (queue, starved):
         yield np.where(possible, demands, np.inf)
 
 

@@ -32,7 +32,8 @@ def check_table(check: Check) -> RenderableType:
         table.add_row(Text(server.name), *_check_cells(run))
     lines = [Text("\n".join(check.failures), style="red")] if check.failures else []
     if rejected := sum(run.rejected for run in check.runs):
-        lines.append(Text(f"{count(rejected, 'request')} rejected: longer than max_model_len.", style="bold red"))
+        why = check.runs[0].server.why_rejected
+        lines.append(Text(f"{count(rejected, 'request')} rejected: {why}.", style="bold red"))
     runs = zip(check.servers, check.runs, strict=True)
     extrapolated = extrapolated_sentence({server.name: run.extrapolations for server, run in runs}, noun)
     return Group(headline, Text(), table, *lines, *assumption_lines(check.assumptions, extrapolated))

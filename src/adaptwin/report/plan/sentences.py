@@ -155,10 +155,12 @@ def failover_sentence(plan: Plan) -> str:
 
 
 def rejected_sentence(plan: Plan) -> str:
-    """Say how many requests are too long for the servers; empty if none is."""
+    """Say how many requests the servers would reject, and why; empty if none."""
     rejected = sum(server.forecast.rejected for server in plan.servers if server.forecast)
     window = duration(plan.workload.duration)
-    return f"{count(rejected, 'request')} in {window} would be rejected: longer than max_model_len." if rejected else ""
+    return (
+        f"{count(rejected, 'request')} in {window} would be rejected: {plan.settings.why_rejected}." if rejected else ""
+    )
 
 
 def sluggish_sentence(plan: Plan) -> str:

@@ -185,7 +185,8 @@ def _receive(scenario, engine):
         progress.first_token[r] = progress.finish[r] = NOT_YET
         progress.generated[r] = 0
         prompt, a = requests.input[r], np.int64(requests.adapter[r])
-        if prompt + requests.asked[r] > limits.max_model_len or prompt + requests.output[r] > longest_held:
+        is_too_long = prompt + requests.asked[r] > limits.max_model_len or prompt + requests.output[r] > longest_held
+        if is_too_long or seated.running + waiting.waiting >= limits.max_num_queued_reqs:
             progress.rejected[r] = True
             continue
         waiting.waiting += 1

@@ -67,7 +67,7 @@ class ReferenceTwin:
             if limit and len(self.scheduler.running) + len(self.scheduler.waiting) >= limit:
                 return
             request = self.arrivals.popleft()
-            rejected = self._is_too_long(request)
+            rejected = self._is_too_long(request) or self._is_full()
             self.ledger.note_request(request, rejected=rejected)
             if not rejected:
                 self.scheduler.add_request(request)
@@ -81,6 +81,11 @@ class ReferenceTwin:
         kv_cache = self.scheduler.kv_cache
         blocks = kv_cache.num_blocks_for(request.num_prompt_tokens + request.max_tokens - 1)
         return request.num_prompt_tokens + asked > self.scenario.limits.max_model_len or blocks > kv_cache.num_blocks
+
+    def _is_full(self) -> bool:
+        """Whether the API server rejects a request for `max_num_queued_reqs` (`AsyncLLM.check_admission`)."""
+        unfinished = len(self.scheduler.running) + len(self.scheduler.waiting)
+        return unfinished + 1 > self.scenario.limits.max_num_queued_reqs
 
     def _report_metrics(self) -> None:
         """Report the running and the waiting requests to the API server, once after every step."""
