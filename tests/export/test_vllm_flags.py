@@ -29,7 +29,7 @@ def lora_flags(profile, server):
 
 def test_every_setting_is_written_or_is_measured_by_vllm():
     lora = {"specialize_active_lora": True, "lora_target_modules": ("o_proj",), "fully_sharded_loras": True}
-    server = Server(max_loras=4, max_lora_rank=16, kv_cache_tokens=100_000, **lora)
+    server = Server(max_loras=4, max_lora_rank=16, kv_cache_tokens=100_000, max_num_queued_reqs=500, **lora)
     written = names([*setting_flags(on("0.32.0"), server), *lora_flags(on("0.32.0"), server)])
     assert set(Server.model_fields) == (written & set(Server.model_fields)) | WITHOUT_FLAG
     assert not written & WITHOUT_FLAG

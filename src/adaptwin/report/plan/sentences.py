@@ -157,10 +157,8 @@ def failover_sentence(plan: Plan) -> str:
 def rejected_sentence(plan: Plan) -> str:
     """Say how many requests the servers would reject, and why; empty if none."""
     rejected = sum(server.forecast.rejected for server in plan.servers if server.forecast)
-    window = duration(plan.workload.duration)
-    return (
-        f"{count(rejected, 'request')} in {window} would be rejected: {plan.settings.why_rejected}." if rejected else ""
-    )
+    why, window = plan.settings.why_rejected, duration(plan.workload.duration)
+    return f"{count(rejected, 'request')} in {window} would be rejected: {why}." if rejected else ""
 
 
 def sluggish_sentence(plan: Plan) -> str:
