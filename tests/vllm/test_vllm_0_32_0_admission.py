@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tests.twin.scenarios import by_hand
+from tests.vllm.workloads import random_case
 from vllm.exceptions import QueueOverflowError
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from adaptwin.twin.reference.engine import ReferenceTwin
+from adaptwin.workload.drawing.requests import Requests
 
 
 @pytest.mark.parametrize("most", [0, 1, 3, 7])
@@ -28,5 +29,8 @@ def test_as_many_requests_are_admitted_at_once_as_by_vllm(most):
         except QueueOverflowError:
             continue
         front.admitted += 1
-    scenario = by_hand([(0, 0, 10, 3)] * 10, max_num_queued_reqs=most)
+    scenario = random_case(0).scenario
+    columns = (np.full(10, value, kind) for value, kind in ((0, np.int64), (0, np.int32), *[(3, np.int32)] * 3))
+    limits = scenario.limits._replace(kv_blocks=100, max_num_queued_reqs=most)
+    scenario = scenario._replace(requests=Requests(*columns), limits=limits)
     assert np.count_nonzero(~ReferenceTwin(scenario).run().rejected) == front.admitted == most

@@ -26,6 +26,7 @@ GAPS = (
     Gap("several choices per request", "risky"),
     Gap("structured output, log probabilities, tool parsers", "risky"),
     Gap("limits on long prefills", "risky"),
+    Gap("several API-server processes", "risky"),
     Gap("eager mode, other CUDA graph sizes, compilation settings", "risky"),
     Gap("the V0 engine, engines other than vLLM", "excluded"),
     Gap("adapters that change some layers only", "safe"),
