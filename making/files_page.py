@@ -16,6 +16,7 @@ from adaptwin.spec import Spec
 from adaptwin.twin.run import Run
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.adapters_csv import NEEDED_COLUMNS, OPTIONAL_COLUMNS
+from adaptwin.workload.templates import Template
 from adaptwin.workload.workload import Adapter
 from field_tables import classes_in, field_table, places_in_words
 from measured_page import generated_by
@@ -214,7 +215,8 @@ def _csv_section() -> Iterator[str]:
 def _column(name: str, default: str) -> list[str]:
     """Return the row of a column, which is described as a field; times may be in milliseconds."""
     field_name = name.removesuffix("_ms")
-    field = (Adapter if field_name in Adapter.model_fields else Lengths).model_fields[field_name]
+    fields = {**Lengths.model_fields, **Adapter.model_fields, "system_prompt": Template.model_fields["tokens"]}
+    field = fields[field_name]
     meaning = (field.description or "").removesuffix(", lognormal")
     if field_name != name:
         meaning = re.sub(r"\bseconds\b", "milliseconds", meaning)
