@@ -35,7 +35,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "Failover", "Migration", "Check", "Stress", "StressScenario", "Explanation",
     ),
     "Simulating servers": ("simulate", "simulate_many", "Server", "Run"),
-    "Describing the workload": ("read_fleet", "Fleet", "Workload", "Adapter", "Lengths"),
+    "Describing the workload": ("read_fleet", "Fleet", "Workload", "Adapter", "Lengths", "Template"),
     "Profiles and calibration": (
         "load_profile", "shipped_profiles", "Profile", "derive_profile", "shipped_gpus", "load_gpu", "shipped_models",
         "fit", "fit_to_files", "compare", "FileFit", "Fit", "Measurements", "MeasuredRun",
