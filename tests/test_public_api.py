@@ -94,7 +94,7 @@ def test_a_name_or_a_path_stands_for_a_profile(profile, workload, run, tmp_path)
 def test_an_adapter_may_be_made_by_position():
     assert Adapter("a0", 8, 0.1) == Adapter(name="a0", rank=8, rate=0.1)
     names = ["name", "rank", "rate", "lengths", "arrivals", "artifact", "target_modules", "slo_ttft", "slo_itl"]
-    names += ["base", "features"]
+    names += ["base", "features", "templates", "prefixes"]
     assert list(Adapter.model_fields) == names
     full = Adapter("a", 0, 1.0, Lengths.fixed(3, 4), "gamma:cv=3", "/w", ("q_proj",), 0.5, 0.05)
     assert [getattr(full, name) for name in names[4:9]] == ["gamma:cv=3", "/w", ("q_proj",), 0.5, 0.05]
