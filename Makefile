@@ -26,7 +26,7 @@ FLEET := examples/fleet.yaml
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-live test-web report-pictures web-pictures chromium live web-load check format console reference docs bench placement accuracy step-law surrogates profiles hardware paper watched-day \
+.PHONY: help demo test test-long test-live test-web report-pictures web-pictures chromium live web-load check format console reference docs bench prefixes placement accuracy step-law surrogates profiles hardware paper watched-day \
 	gpu-pack gpu-rehearse clean
 
 help: ## list the targets
@@ -136,6 +136,9 @@ console: $(READY) ## run the commands that the pages show; writes their output i
 
 bench: $(READY) ## measure the speed of the twin; writes docs/measured/speed.md
 	$(BIN)/python benchmarks/speed.py
+
+prefixes: $(READY) ## prefix caching: real runs with cached prompts, hit rates, plans and speed; writes docs/measured/prefixes.md (two minutes)
+	$(BIN)/python benchmarks/prefixes.py
 
 placement: $(READY) ## compare the placement strategies; writes docs/measured/placement.md (an hour and a half)
 	$(BIN)/python benchmarks/placement.py

@@ -74,7 +74,7 @@ def _all_of(sets: Sequence[tuple[Path, Callable[[Path], list[PublicRun]]]]) -> l
     return runs
 
 
-def open_loop(path: Path, gpus: int = 1) -> list[PublicRun]:
+def open_loop(path: Path, gpus: int = 1, *, cached: bool = True) -> list[PublicRun]:
     """Read the runs of 200 ShareGPT prompts on one or two H100 PCIe with vLLM 0.8.5, at 1 to 32 requests/s.
 
     **Arrivals** are those of the client: vLLM's `benchmark_serving.py` draws the gaps with a seed, which the authors
@@ -88,13 +88,14 @@ def open_loop(path: Path, gpus: int = 1) -> list[PublicRun]:
     **Prefix cache.** The authors sent the same prompts at 32, 16, 8, 4 and 1 requests/s to one server. vLLM evicts what
     was not used for longest, so from the second run on every prompt is in the prefix cache if the cache holds all
     tokens of a run, and none is if it does not. vLLM computes the last 1 to 16 tokens of a cached prompt. Such runs
-    have prompts of this length, and `cached_tokens` says how many more the decodes of a running request read.
+    have prompts of this length, and `cached_tokens` says how many more the decodes of a running request read. Without
+    `cached`, all runs have whole prompts.
     """
     table = pl.read_parquet(path).filter((pl.col("gpu_count") == gpus) & pl.col("model_id").is_in(list(SHAPES)))
-    return [_open_loop_run(row) for row in table.sort("model_id", "date").iter_rows(named=True)]
+    return [_open_loop_run(row, may_be_cached=cached) for row in table.sort("model_id", "date").iter_rows(named=True)]
 
 
-def _open_loop_run(row: dict[str, Any]) -> PublicRun:
+def _open_loop_run(row: dict[str, Any], *, may_be_cached: bool) -> PublicRun:
     requests, rate, model = row["num_prompts"], row["request_rate"], row["model_id"]
     gaps = np.random.RandomState(CLIENT_SEED).gamma(1.0, 1.0 / rate, requests)
     arrivals = np.concatenate([[0.0], np.cumsum(gaps[:-1])])
@@ -103,7 +104,7 @@ def _open_loop_run(row: dict[str, Any]) -> PublicRun:
     cached = np.zeros(requests)
     tokens, gpus = row["total_input_tokens"] + row["total_output_tokens"], int(row["gpu_count"])
     taken = SHAPES[model].weights_bytes + tokens * SHAPES[model].kv_bytes_per_token
-    if rate != FIRST_RATE and taken < gpus * USABLE:
+    if may_be_cached and rate != FIRST_RATE and taken < gpus * USABLE:
         cached = (prompts - 1) // BLOCK * BLOCK
     return PublicRun(
         source="open loop",
