@@ -27,7 +27,8 @@ DATASET_COLUMNS = (
     "duration", "max_loras", "max_lora_rank", "max_num_seqs", "max_num_batched_tokens", "max_model_len",
     "async_scheduling", "kv_cache_tokens", *Traffic._fields, *OCTAVE_COLUMNS, "arrived", "finished", "throughput",
     "offered_throughput", "starved", "verdict", "worst", "worst_share", "itl_mean", "itl_p99", "ttft_mean", "ttft_p50",
-    "ttft_p99", "e2e_mean", "mean_running", "mean_waiting", "mean_adapters", "kv_usage", "preemptions",
+    "ttft_p99", "e2e_mean", "mean_running", "mean_waiting", "mean_adapters", "kv_usage",
+    "prefix_hit_rate", "preemptions",
     "adapter_loads", "steps",
 )  # fmt: skip
 

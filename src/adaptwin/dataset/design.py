@@ -42,6 +42,7 @@ BOUNDS = {  # lowest and highest value allowed in a dimension
     "input_mean": (1, MAX_TOKENS / 4),  # several lognormals are up to four times as long
     "output_mean": (1, MAX_TOKENS / 4),
     "length_cv": (0, 100),
+    "system_prompt": (0, 0.99),
     "duration": (0.001, 1e8),
     "max_loras": (1, 100_000),
     "max_num_seqs": (1, 1_000_000),
@@ -147,6 +148,10 @@ class Design(Spec):
     )
     length_cv: Numbers = Field(
         default=Range(low=0.2, high=1.5), description="coefficient of variation of lognormal lengths, one or several"
+    )
+    system_prompt: Numbers = Field(
+        default=(0.0,),
+        description="tokens of a system prompt that the requests of each adapter begin with, over its mean prompt",
     )
     arrivals: tuple[str, ...] = Field(
         default=("poisson",), description="arrival process: poisson, gamma:cv=3 or regimes:period=300,factor=1.5"

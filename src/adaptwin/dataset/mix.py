@@ -16,6 +16,7 @@ from adaptwin.workload.drawing.seeds import stream_seed
 from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.lora_ranks import MOST_RANK
 from adaptwin.workload.sources.popularity import popularity_shares
+from adaptwin.workload.templates import Template
 from adaptwin.workload.workload import Adapter, Workload
 
 CLASSES = 3  # different length distributions among the adapters of a mix with several lengths
@@ -112,14 +113,22 @@ def _adapters_with_rates(values: Values, ranks: NDArray[np.int64], generator: np
         base *= float(rates.sum()) / (1.0 - base)
     generator.shuffle(rates)
     lengths = _lengths_of_adapters(values, generator)
+    templates = [_system_prompt(values, each) for each in lengths]
     of_adapter = generator.integers(len(lengths), size=len(ranks) + 1)
     made = [
-        Adapter(name=f"a{i:04}", rank=int(rank), rate=float(rate), lengths=lengths[kind])
+        Adapter(name=f"a{i:04}", rank=int(rank), rate=float(rate), lengths=lengths[kind], templates=templates[kind])
         for i, (rank, rate, kind) in enumerate(zip(ranks, rates, of_adapter, strict=False))
     ]
     if base > 0:
-        made.append(Adapter(name="base", rank=0, rate=base, lengths=lengths[of_adapter[-1]]))
+        kind = of_adapter[-1]
+        made.append(Adapter(name="base", rank=0, rate=base, lengths=lengths[kind], templates=templates[kind]))
     return made
+
+
+def _system_prompt(values: Values, lengths: Lengths) -> tuple[Template, ...]:
+    """Return the system prompt of adapters with these lengths, if the mix has one."""
+    tokens = round(values["system_prompt"] * lengths.mean_input)
+    return (Template(tokens=tokens),) if tokens else ()
 
 
 def _lengths_of_adapters(values: Values, generator: np.random.Generator) -> list[Lengths]:

@@ -112,6 +112,7 @@ def _figures(played: Played) -> Row:
         "mean_waiting": played.mean_waiting,
         "mean_adapters": played.mean_adapters,
         "kv_usage": played.kv_usage,
+        "prefix_hit_rate": played.prefix_hit_rate,
         "preemptions": outcome.preemptions,
         "adapter_loads": outcome.gpu_loads,
         "steps": outcome.steps,

@@ -69,6 +69,7 @@ class Features(NamedTuple):
     requests: float  # log of the requests in the window
     rejected: float  # share of requests that are too long
     capacity_tokens: float  # log of the tokens/s that a full batch serves
+    hit_share: float  # share of the prompt tokens that are in cached blocks
     is_async: float  # 1 if a step is planned while the step before it computes, else 0
     # The last ones tell apart laws of different proportions, as GPUs, models and versions of vLLM have them.
     full_pace: float  # log of the pace of a full batch over the pace
@@ -227,6 +228,7 @@ def _features(state, traffic, by_octave, limits, costs, duration):
         requests=_log(rate * duration),
         rejected=1.0 - traffic.served_rate / rate,
         capacity_tokens=_log(state.capacity * (prompt + answer)),
+        hit_share=state.hits,
         is_async=is_async,
         full_pace=_log(state.most_running * (1.0 - state.stalled) / (answer * state.capacity * state.pace)),
         long_step=_log(state.long_step / state.pace),

@@ -154,6 +154,7 @@ _BANDS: dict[str, tuple[Callable[[Examples], Array], tuple[float, ...]]] = {
         (0.0, 0.5, 0.9, 1.1, 2.0, 5.0),
     ),
     "KV cache in use": (lambda e: np.exp(_feature(e, "kv_fullness")), (0.0, 0.3, 0.6, 0.9)),
+    "prompt tokens that are cached, %": (lambda e: 100.0 * _feature(e, "hit_share"), (0.0, 1.0, 20.0, 50.0)),
     "adapters": (lambda e: e.rows["adapters"].to_numpy(), (0.0, 2.0, 10.0, 60.0, 300.0)),
     "requests": (lambda e: e.rows["arrived"].to_numpy().astype(np.float64), (0.0, 500.0, 3000.0, 20000.0)),
 }

@@ -173,7 +173,6 @@ class Surrogate(Spec):
         return (
             self.windows[0] / WINDOW_TOLERANCE <= duration <= self.windows[1] * WINDOW_TOLERANCE
             and demand.traffic.unknown_rate == 0
-            and not (demand.traffic.shared and used.enable_prefix_caching)
             and server.adapters_in_host >= demand.traffic.adapters
             and used.max_num_queued_reqs is None
             and not (used.specialize_active_lora or used.lora_target_modules)

@@ -62,6 +62,7 @@ VOCABULARY: dict[str, Word] = {
     "requests": Word("requests in the window", "", "log"),
     "rejected": Word("requests that are too long", "share"),
     "capacity_tokens": Word("tokens of a full batch", "per second", "log"),
+    "hit_share": Word("prompt tokens that are cached", "share"),
     "is_async": Word("asynchronous scheduling", "switch"),
     "full_pace": Word("time per token of a full batch", "x the time per token", "log"),
     "long_step": Word("99th percentile of step times", "x the time per token", "log"),
