@@ -1,9 +1,11 @@
 """Prompts: random tokens of the drawn lengths, or the texts of a file in turn."""
 
+import numpy as np
 import pytest
 
 from adaptwin import SpecError
 from adaptwin.live.prompts import FIRST_TOKEN, LAST_TOKEN, PromptsOfFile, RandomPrompts
+from adaptwin.workload.drawing.prefixes import Prefixes
 
 
 def prompts_of(tmp_path, text):
@@ -58,3 +60,15 @@ def test_a_file_that_is_missing_or_no_text_is_named(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\x01" * 10)
     with pytest.raises(SpecError, match="binary"):
         PromptsOfFile(tmp_path / "binary")
+
+
+def test_prompts_begin_alike_for_as_many_tokens_as_the_traffic_says():
+    """The third prompt shares 12 tokens with the second, of which the second shares 5 with the first."""
+    prefixes = Prefixes(np.array([-1, 0, 1, -1], np.int32), np.array([0, 5, 12, 0], np.int32))
+    prompts = RandomPrompts(3)
+    first, second, third, other = (prompts.prompt(number, 16, prefixes) for number in range(4))
+    assert first == prompts.prompt(0, 16)
+    assert (second[:5], third[:12]) == (first[:5], second[:12])
+    assert second[5] != first[5]
+    assert third[12] != second[12]
+    assert other[0] != first[0]

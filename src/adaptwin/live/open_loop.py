@@ -181,7 +181,7 @@ class OpenLoop:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             requests, answer = sent.traffic.requests, sent.answers[number]
-            prompt = self.prompts.prompt(number, int(requests.input[number]))
+            prompt = self.prompts.prompt(number, int(requests.input[number]), requests.prefixes)
             model = sent.model_names[int(requests.adapter[number])]
             fields = completion_fields(model, prompt, int(requests.output[number]))
             await self._take(server, sent.traffic.workload.adapters[int(requests.adapter[number])].name, fields, answer)

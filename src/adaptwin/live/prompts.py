@@ -7,23 +7,34 @@ import numpy as np
 
 from adaptwin.errors import SpecError
 from adaptwin.spec import read_text
+from adaptwin.workload.drawing.prefixes import NO_PREFIXES, Prefixes
 from adaptwin.workload.drawing.seeds import stream_seed
 
 FIRST_TOKEN, LAST_TOKEN = 100, 1000  # ids that every vocabulary has, and that are no special tokens
 
 
 class RandomPrompts:
-    """Prompts of random tokens, no two of which begin alike, so that no prefix cache holds them."""
+    """Prompts of random tokens that begin alike only where the traffic says so.
+
+    Of what a prompt shares with the answer before it, the tokens are random as well: the real answer has others.
+    """
 
     has_drawn_lengths = True
 
     def __init__(self, seed: int) -> None:
         self._seed = stream_seed(seed, "prompts") >> 1
 
-    def prompt(self, number: int, tokens: int) -> str | list[int]:
+    def prompt(self, number: int, tokens: int, prefixes: Prefixes = NO_PREFIXES) -> str | list[int]:
         """Return the prompt of a request, by its number, with so many tokens."""
-        ids: list[int] = np.random.default_rng((self._seed, number)).integers(FIRST_TOKEN, LAST_TOKEN, tokens).tolist()
-        return ids
+        shared = 0
+        ids: list[int] = []
+        if len(prefixes.source) and prefixes.source[number] >= 0:
+            shared = min(tokens, int(prefixes.tokens[number]))
+            begun = self.prompt(int(prefixes.source[number]), shared, prefixes)
+            assert isinstance(begun, list)
+            ids = begun
+        own = np.random.default_rng((self._seed, number)).integers(FIRST_TOKEN, LAST_TOKEN, tokens)
+        return ids + own[shared:].tolist()
 
 
 class PromptsOfFile:
@@ -37,7 +48,7 @@ class PromptsOfFile:
         if not self._texts:
             raise SpecError("has no prompts: one is expected in each line", file=path)
 
-    def prompt(self, number: int, _tokens: int) -> str | list[int]:
+    def prompt(self, number: int, _tokens: int, _prefixes: Prefixes = NO_PREFIXES) -> str | list[int]:
         """Return the prompt of a request, by its number."""
         return self._texts[number % len(self._texts)]
 
