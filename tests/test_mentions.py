@@ -18,7 +18,14 @@ OF_OTHER_PROGRAMS = {
     *("--append-result", "--dataset-name", "--metadata", "--num-prompts", "--output-json", "--request-rate"),
     *("--save-detailed", "--save-result", "--block-size", "--enable-chunked-prefill", "--enable-expert-parallel"),
     *("--enable-log-deltas", "--enable-log-outputs", "--enable-log-requests", "--enable-lora", "--enable-lora-bias"),
-    *("--lora-modules", "--max-log-len", "--port", "--served-model-name", "--speculative"),  # these are vLLM's
+    *(
+        "--lora-modules",
+        "--max-log-len",
+        "--port",
+        "--scheduling-policy",
+        "--served-model-name",
+        "--speculative",
+    ),  # these are vLLM's
     *("--force-reinstall", "--no-deps", "--head", "--build", "--file"),  # pip's, Ray's and Docker's
     *("--config", "--config-text", "--endpoint", "--grpc-health-port", "--grpc-port", "--only-show-errors"),
     *("--pool-name", "--pool-namespace", "--recursive", "--secret", "--tracing", "--values"),  # of exported stacks
@@ -35,7 +42,8 @@ CODE = re.compile(r"^```(?:bash|console)\n(.*?)^```$|(`[^`\n]+`)", re.MULTILINE 
 def options_known(command) -> set[str]:
     """The options of a command and of its sub-commands."""
     parts = (command, *getattr(command, "commands", {}).values())
-    return {option for part in parts for param in part.params for option in param.opts} | OF_PROGRAM
+    params = [param for part in parts for param in part.params]
+    return {option for param in params for option in (*param.opts, *param.secondary_opts)} | OF_PROGRAM
 
 
 KNOWN = set().union(*map(options_known, LOADED.values())) | OF_OTHER_PROGRAMS

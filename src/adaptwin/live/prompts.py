@@ -33,8 +33,8 @@ class RandomPrompts:
             begun = self.prompt(int(prefixes.source[number]), shared, prefixes)
             assert isinstance(begun, list)
             ids = begun
-        own = np.random.default_rng((self._seed, number)).integers(FIRST_TOKEN, LAST_TOKEN, tokens)
-        return ids + own[shared:].tolist()
+        own: list[int] = np.random.default_rng((self._seed, number)).integers(FIRST_TOKEN, LAST_TOKEN, tokens).tolist()
+        return ids + own[shared:]
 
 
 class PromptsOfFile:

@@ -11,6 +11,7 @@ from adaptwin.spec import Line, Spec
 from adaptwin.twin.server import Server
 from adaptwin.workload.arrival_kinds import arrival_families
 from adaptwin.workload.demand.mean_lengths import mean_lengths, shares_longer
+from adaptwin.workload.demand.shared_share import shared_share
 from adaptwin.workload.workload import Workload
 
 # The costs of a step are smooth in the lengths, so that means near the measured ones count as measured.
@@ -44,6 +45,7 @@ def extrapolations(profile: Profile, server: Server, workload: Workload) -> tupl
         *_of_traffic(claimed, workload),
         *_of_adapters(claimed, server, workload),
         *_of_flags(claimed, profile, server),
+        *_of_prefixes(profile, server, workload),
         *(_of_derivation(profile.evidence, server) if profile.evidence and is_derived else ()),
     )
     return tuple(each.model_copy(update={"widens": is_derived}) for each in found)
@@ -103,6 +105,17 @@ def _of_traffic(measured: RunRange, workload: Workload) -> Iterator[Extrapolatio
     for family in arrival_families(workload):
         if family not in measured.arrivals:
             yield Extrapolation(subject=f"{family} arrivals", measured=", ".join(measured.arrivals))
+
+
+def _of_prefixes(profile: Profile, server: Server, workload: Workload) -> Iterator[Extrapolation]:
+    """Yield that prompts begin alike and are cached: those of the measured runs did not."""
+    if server.with_defaults(profile).enable_prefix_caching and (share := shared_share(workload)):
+        yield Extrapolation(
+            subject="share of the prompt tokens that may be cached:",
+            value=round(100 * share),
+            unit=" %",
+            measured="none",
+        )
 
 
 def _of_adapters(measured: RunRange, server: Server, workload: Workload) -> Iterator[Extrapolation]:
