@@ -94,6 +94,14 @@ def from_log(
     output_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column with the answer tokens. " + DETECTED)
     ] = None,
+    prompt_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Column with the texts of prompts, or their messages, from which is seen which prompts begin alike; "
+            "only hashes of the texts are kept, in memory.",
+        ),
+    ] = None,
     time_unit: TimeUnits = None,
     lengths: LengthsOfLog = None,
     input_mean: InputMean = None,
@@ -116,8 +124,9 @@ def from_log(
 ) -> None:
     """Make a fleet of the adapters that a log names, with the arrivals and lengths of its busiest hour."""
     from adaptwin.report.log import log_summary, log_table, lost_bursts, top_table
-    from adaptwin.report.trace import trace_warnings
+    from adaptwin.report.trace import lost_prefixes, trace_warnings
     from adaptwin.workload.rates_over_time import HOUR
+    from adaptwin.workload.sources.conversations import shared_in_trace
     from adaptwin.workload.sources.logged_adapters import log_window
     from adaptwin.workload.sources.recorded_window import WINDOW_SECONDS
     from adaptwin.workload.sources.request_log.request_log import LogColumns, read_request_log
@@ -140,7 +149,7 @@ def from_log(
     given_lengths = lengths_of_options(lengths, input_mean, output_mean)
     log = read_request_log(
         logs,
-        columns=LogColumns(time_column, input_column, output_column, adapter_column),
+        columns=LogColumns(time_column, input_column, output_column, adapter_column, prompt_column),
         time_unit=time_unit,
         lengths_needed=given_lengths is None,
     )
@@ -156,10 +165,11 @@ def from_log(
     )
     workload = window.workload(rate_scale=rate_scale, keep=keep, rates_file=rates_file, seed=seed)
     lost = lost_bursts(window, keep, round(rate_scale * window.figures.kept))
-    for warning in (*trace_warnings(window.figures), *lost):
+    shared = shared_in_trace(window.recording, workload)
+    for warning in (*trace_warnings(window.figures), *lost, *lost_prefixes(shared)):
         tell(f"warning: {warning}")
     if not as_json:
-        show(log_table(window), top_table(window))
+        show(log_table(window, shared), top_table(window))
     if rates_over_time:
         rates = window.rates_over_time(period=period or HOUR, rate_scale=rate_scale)
         write_recorded_rates(rates, rates_over_time, in_utc=log.start is not None)

@@ -5,9 +5,10 @@ from typing import Any
 
 from adaptwin.report.style.terminal import Table, Text
 from adaptwin.report.style.words import count, duration, number, percent
-from adaptwin.report.trace import add_window_rows, trace_summary
+from adaptwin.report.trace import add_window_rows, shared_in_words, trace_summary
 from adaptwin.visible import quoted
 from adaptwin.workload.sources.arrival_pattern import Keep, kept_as
+from adaptwin.workload.sources.conversations import SharedInTrace
 from adaptwin.workload.sources.logged_adapters import LoggedAdapter, LogWindow, first_names
 from adaptwin.workload.sources.own_bursts import strongest_own_burst
 
@@ -53,7 +54,7 @@ def log_summary(window: LogWindow) -> dict[str, Any]:
     }
 
 
-def log_table(window: LogWindow) -> Table:
+def log_table(window: LogWindow, shared: SharedInTrace | None = None) -> Table:
     """Return a table of the log, the window that was chosen, what was left out, and what is assumed."""
     log, figures = window.log, window.figures
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -72,6 +73,8 @@ def log_table(window: LogWindow) -> Table:
         table.add_row("not used", f"{count(sum(more), 'row')} for {count(len(more), 'other reason')}")
     table.add_row("rate of the log", f"{number(_rate_of_log(window))} requests/s on average")
     add_window_rows(table, figures)
+    if shared:
+        table.add_row("prefixes", shared_in_words(shared))
     for sentence in log_assumptions(window):
         table.add_row("assumed", Text(sentence))
     return table

@@ -32,7 +32,7 @@ def trace_table(
         table.add_row("not used", Text(f"{count(rows, 'row')}: {reason}"))
     add_window_rows(table, figures)
     if shared:
-        table.add_row("prefixes", _shared_in_words(shared))
+        table.add_row("prefixes", shared_in_words(shared))
     table.add_row("assumed", f"requests are distributed over adapters by {popularity}: the trace names none")
     if shared and shared.kept:
         what = "conversations go to one adapter as a whole; what an answer shares with a later prompt is not hashed"
@@ -40,7 +40,8 @@ def trace_table(
     return table
 
 
-def _shared_in_words(shared: SharedInTrace) -> str:
+def shared_in_words(shared: SharedInTrace) -> str:
+    """Say how much of the prompts of a recording begins like earlier ones."""
     said = f"{count(shared.prompts, 'prompt')} begin like an earlier one: {percent(shared.share)} of the prompt tokens"
     return f"{said}, {percent(shared.within)} within an adapter" if shared.kept else said
 

@@ -245,7 +245,7 @@ def split(cache, x, place):
     return rest
 
 
-@called
+@inlined
 def covering(cache, owner, i):
     """Return the run from which block i of what the owner had first is hit, and the end of what is hit there."""
     end = np.int64(1) << np.int64(31)

@@ -178,7 +178,8 @@ def _recording_of_known(log: RequestLog, adapter: NDArray[np.int64]) -> Recordin
     kept = adapter >= 0
     ones = np.ones(len(log.time), np.int64)
     inputs, outputs = (ones if tokens is None else tokens for tokens in (log.input, log.output))
-    return Recording(log.time[kept], inputs[kept], outputs[kept], log.duration, adapter[kept])
+    prefixes = log.prefixes.of(kept)
+    return Recording(log.time[kept], inputs[kept], outputs[kept], log.duration, adapter[kept], prefixes)
 
 
 def _unknown_models(log: RequestLog, adapter: NDArray[np.int64]) -> dict[str, int]:

@@ -62,6 +62,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {  # names without separators, in lower c
     "created": ("cachecreationinputtokens", "usagecachecreationinputtokens"),
     "end": ("endtime", "starttimeend"),
     "blocks": ("hashids",),
+    "prompt": (),  # texts are read only where they are asked for
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from adaptwin.file_kinds import GZIP, LOG, TRACE, recognised
 from adaptwin.tables import UNREADABLE, quiet_errors
 from adaptwin.workload.drawing.prefixes import NO_PREFIXES, Prefixes
 from adaptwin.workload.sources.recording import suspicious_gap
-from adaptwin.workload.sources.request_log.block_hashes import hashed_prefixes
+from adaptwin.workload.sources.request_log.block_hashes import hashed_prefixes, prefixes_of_texts
 from adaptwin.workload.sources.request_log.columns import (
     PER_SECOND,
     KnownFormat,
@@ -43,6 +43,7 @@ class LogColumns(NamedTuple):
     input: str | None = None
     output: str | None = None
     adapter: str | None = None
+    prompt: str | None = None
 
 
 class RequestLog(NamedTuple):
@@ -60,7 +61,7 @@ class RequestLog(NamedTuple):
     raised: int  # lengths of 0 tokens, which count as 1
     assumed: tuple[str, ...]  # sentences
     columns: dict[str, str]  # that were read of the first file, by what they hold: time, input, output, adapter, ...
-    prefixes: Prefixes  # those that hashes of blocks tell, if the log has them and is of one file
+    prefixes: Prefixes  # as hashes of blocks tell, if the log is of one file; or as texts of prompts do
 
     @property
     def duration(self) -> float:
@@ -209,7 +210,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 def _log_of_parts(parts: list[_Part], notes: tuple[str, ...], reading: _Reading) -> RequestLog:
     """Return the requests of all files in order of time; raises `SpecError` where they are no log."""
     time = np.concatenate([part.seconds for part in parts])
-    requests = pl.concat([part.requests.select("input", "output", "adapter", "blocks") for part in parts])
+    requests = pl.concat([part.requests.select("input", "output", "adapter", "blocks", "prompt") for part in parts])
     file = parts[0].path
     left_out = Counter[str]()
     for part in parts:
@@ -253,18 +254,24 @@ def _log_of_parts(parts: list[_Part], notes: tuple[str, ...], reading: _Reading)
         raised=int((inputs == 0).sum() + (outputs == 0).sum()) if has_lengths else 0,
         assumed=tuple(assumed),
         columns=first.meaning.roles,
-        prefixes=_prefixes_in(parts, requests["blocks"], order, inputs) if has_lengths else NO_PREFIXES,
+        prefixes=_prefixes_in(parts, requests, order, inputs, code) if has_lengths else NO_PREFIXES,
     )
 
 
 def _prefixes_in(
-    parts: list[_Part], blocks: pl.Series, order: NDArray[np.int64], prompts: NDArray[np.int64]
+    parts: list[_Part],
+    requests: pl.DataFrame,
+    order: NDArray[np.int64],
+    prompts: NDArray[np.int64],
+    adapter: NDArray[np.int64],
 ) -> Prefixes:
-    """Return the prefixes of the requests in order, if one file tells them."""
-    column = parts[0].meaning.roles.get("blocks")
-    if column is None or len(parts) > 1:
-        return NO_PREFIXES
-    return hashed_prefixes(blocks.gather(order).to_list(), np.maximum(1, prompts[order]), column, parts[0].path)
+    """Return the prefixes of the requests in order, as far as the files tell them."""
+    roles, lengths = parts[0].meaning.roles, np.maximum(1, prompts[order])
+    if "prompt" in roles:
+        return prefixes_of_texts(requests["prompt"].gather(order).to_list(), lengths, adapter[order])
+    if "blocks" in roles and len(parts) == 1:
+        return hashed_prefixes(requests["blocks"].gather(order).to_list(), lengths, roles["blocks"], parts[0].path)
+    return NO_PREFIXES
 
 
 def _order(time: Array, *more: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -35,7 +35,7 @@ def requests_in(table: LogTable, meaning: Meaning) -> pl.LazyFrame:
     Columns: `row`; `number` or `moment` (see `time_columns`), `zoned`; `input`, `output` (tokens, null without one);
     `adapter`; `left_out` (why a row cannot be used, null for requests); `wrong` (1 + the position in `CHECKED` of a
     value that is none, null for right ones); `requests` and `end` of rows that stand for several requests; `blocks`
-    (hashes of the prompt's blocks, as text).
+    (hashes of the prompt's blocks, as text); `prompt` (its text).
     """
     roles = meaning.roles
     wanted = tuple(dict.fromkeys((*roles.values(), *_fallback_column(table, meaning))))
@@ -71,6 +71,7 @@ def requests_in(table: LogTable, meaning: Meaning) -> pl.LazyFrame:
         "requests",
         "end",
         _value(roles.get("blocks")).alias("blocks"),
+        _value(roles.get("prompt")).alias("prompt"),
     )
 
 
