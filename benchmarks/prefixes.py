@@ -18,7 +18,7 @@ from adaptwin.workload.demand.shared_share import shared_share
 from adaptwin.workload.demand.traffic import sum_demands
 from adaptwin.workload.sources.synthetic import synthesize
 from adaptwin.workload.sources.traces import trace_window
-from adaptwin.workload.sources.turns import Turns
+from adaptwin.workload.sources.turns import ConversationTurns
 from base_model_errors import derived_of
 from h100_runs import PROJECT
 from measured_page import PAGES, generated_by, paragraph, section
@@ -168,7 +168,7 @@ def _fleets() -> Iterator[Fleet]:
             rate=6.0,
             ranks=(8, 16),
             lengths=Lengths.lognormal(input_mean=150, input_cv=1.0, output_mean=250, output_cv=0.8),
-            turns=Turns(6, think),
+            turns=ConversationTurns(6, think),
             duration=900.0,
         )
         yield Fleet(f"40 adapters, conversations of 6 turns, {think:g} s from turn to turn, 6 requests/s", workload)

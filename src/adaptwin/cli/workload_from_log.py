@@ -99,7 +99,7 @@ def from_log(
         typer.Option(
             metavar="NAME",
             help="Column with the texts of prompts, or their messages, from which is seen which prompts begin alike; "
-            "only hashes of the texts are kept, in memory.",
+            f"only hashes of the texts are kept, in memory. {default_note('none')}",
         ),
     ] = None,
     time_unit: TimeUnits = None,

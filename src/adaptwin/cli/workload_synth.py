@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adaptwin.cli.help import example_lines
+from adaptwin.cli.help import default_note, example_lines
 from adaptwin.cli.inputs import files_of_options
 from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options
 from adaptwin.cli.options import (
@@ -60,16 +60,23 @@ def synth(
         typer.Option(
             metavar="TOKENS[:SHARE]",
             help="Tokens that the prompts of each adapter begin with, of all or of a share of them; repeatable for "
-            "several templates.",
+            f"several templates. {default_note('none')}",
         ),
     ] = None,
     turns: Annotated[
         float | None,
-        typer.Option(metavar="N", help="Mean turns of a conversation; each sends all that was said before."),
+        typer.Option(
+            metavar="N",
+            help="Mean turns of a conversation; each sends all that was said before. "
+            f"{default_note('no conversations')}",
+        ),
     ] = None,
     think: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Mean time from one turn to the next, such as 60s; needs --turns."),
+        typer.Option(
+            metavar="TIME",
+            help=f"Mean time from one turn to the next, such as 60s; needs --turns. {default_note('none')}",
+        ),
     ] = None,
     profile: Profiles = None,
     gpu: GpuNames = None,
@@ -84,7 +91,7 @@ def synth(
     """Make a synthetic fleet: a total rate, distributed over adapters."""
     from adaptwin.workload.lengths import ASSUMED_LENGTHS
     from adaptwin.workload.sources.synthetic import parse_ranks, synthesize
-    from adaptwin.workload.sources.turns import Turns
+    from adaptwin.workload.sources.turns import ConversationTurns
     from adaptwin.workload.templates import parse_template
 
     sources = profile_sources(
@@ -109,7 +116,7 @@ def synth(
         base_share=base_share,
         duration=duration,
         templates=[parse_template(text) for text in system_prompt or ()],
-        turns=None if turns is None else Turns(turns, _seconds_of(think)),
+        turns=None if turns is None else ConversationTurns(turns, _seconds_of(think)),
         seed=seed,
     )
     write_fleet(workload, sources, out, as_json)

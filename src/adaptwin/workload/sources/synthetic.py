@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from adaptwin.errors import SpecError
 from adaptwin.workload.lengths import ASSUMED_LENGTHS, Lengths
 from adaptwin.workload.sources.popularity import popularity_shares
-from adaptwin.workload.sources.turns import Turns, with_conversations
+from adaptwin.workload.sources.turns import ConversationTurns, with_conversations
 from adaptwin.workload.templates import Template
 from adaptwin.workload.workload import Adapter, ArrivalSource, Workload
 
@@ -23,7 +23,7 @@ def synthesize(
     base_share: float = 0.0,
     duration: float = 3600.0,
     templates: Sequence[Template] = (),
-    turns: Turns | None = None,
+    turns: ConversationTurns | None = None,
     seed: int = 0,
 ) -> Workload:
     """Return a synthetic workload of `rate` requests/s in total, distributed to the adapters by `share_out`.

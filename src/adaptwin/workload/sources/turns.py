@@ -1,4 +1,4 @@
-"""Turns: conversations drawn for the adapters of a synthetic fleet, as timestamps with lengths and prefixes."""
+"""Conversations drawn for the adapters of a synthetic fleet, as timestamps with lengths and prefixes."""
 
 from typing import Any, NamedTuple
 
@@ -14,14 +14,14 @@ MOST_CONTEXT = 32_768  # tokens of a conversation, with which it ends
 _DECIMALS_OF_TURNS = 4  # of timestamps, in seconds
 
 
-class Turns(NamedTuple):
+class ConversationTurns(NamedTuple):
     """Conversations of several turns, each of which sends all that was said before."""
 
     mean: float  # turns of a conversation, whose number is geometric; at least 1
     think: float  # mean seconds from the arrival of one turn to that of the next, the time of the answer included
 
 
-def with_conversations(workload: Workload, turns: Turns) -> Workload:
+def with_conversations(workload: Workload, turns: ConversationTurns) -> Workload:
     """Return the workload with conversations in place of independent requests, at the same rates.
 
     Conversations of an adapter begin as a Poisson process, before the window as well, and after each turn the next one
@@ -45,7 +45,7 @@ def with_conversations(workload: Workload, turns: Turns) -> Workload:
     return workload.model_copy(update={"adapters": adapters})
 
 
-def _drawn_turns(workload: Workload, adapter: Adapter, turns: Turns) -> dict[str, Any]:
+def _drawn_turns(workload: Workload, adapter: Adapter, turns: ConversationTurns) -> dict[str, Any]:
     """Return timestamps, lengths and prefixes of an adapter."""
     generator = np.random.default_rng(stream_seed(workload.seed, adapter.name, "conversations"))
     lengths = workload.lengths_of(adapter)
@@ -72,7 +72,7 @@ def _drawn_turns(workload: Workload, adapter: Adapter, turns: Turns) -> dict[str
 def _append_conversation(
     generator: np.random.Generator,
     lengths: Lengths,
-    turns: Turns,
+    turns: ConversationTurns,
     start: float,
     end: float,
     time: list[float],
