@@ -182,3 +182,8 @@ def test_a_server_that_does_not_answer_is_given_up(serve):
 
     with pytest.raises(ServerError, match=r"no answer within 0.3 s"):
         using(serve(hangs=frozenset({"models"})), use)
+
+
+@pytest.mark.parametrize(("label", "known"), [('{enable_prefix_caching="False"}', False), ('{block_size="16"}', None)])
+def test_the_metrics_page_says_whether_prefixes_are_cached(label, known):
+    assert server_metrics(metric_samples(f"vllm:cache_config_info{label} 1.0\n")).caches_prefixes is known

@@ -78,6 +78,7 @@ async def measured_server(
         **{name: value for name, value in known.items() if value is not None},
         max_model_len=models.base.max_model_len,
         block_size=metrics.block_size or 16,
+        enable_prefix_caching=metrics.caches_prefixes,
         kv_cache_tokens=metrics.kv_cache_tokens,
     )
     return MeasuredServer(
