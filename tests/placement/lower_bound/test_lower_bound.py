@@ -9,7 +9,7 @@ import pytest
 from tests.effort import examples
 from tests.placement.partitions import partitions
 
-from adaptwin import Adapter, Lengths, Server, SpecError, Workload, make_plan, simulate
+from adaptwin import Adapter, Lengths, Server, SpecError, Template, Workload, make_plan, simulate
 from adaptwin.placement.capacity.capacity import Capacity
 from adaptwin.placement.capacity.slots import choose_slots
 from adaptwin.placement.lower_bound.least_work import (
@@ -17,6 +17,7 @@ from adaptwin.placement.lower_bound.least_work import (
     RequestKinds,
     SharedBy,
     experts_tangent,
+    mean_request,
     work_of_each,
     work_seconds,
 )
@@ -28,6 +29,7 @@ from adaptwin.profile.lora_kernels import LoraKernels
 from adaptwin.profile.step_cost import StepCost, step_seconds
 from adaptwin.progress import silent
 from adaptwin.twin.server import server_rank
+from adaptwin.workload.demand.shared_tokens import Openings
 
 LENGTHS = {
     "sharegpt": Lengths.named("sharegpt"),
@@ -356,3 +358,43 @@ def test_planning_that_is_hidden_behind_the_step_before_is_not_counted(h100):
         work_seconds(h100, Server(async_scheduling=on), Lengths.fixed(100, 50), 8) for on in (False, True)
     )
     assert hidden < waiting
+
+
+def test_what_a_prompt_shares_is_neither_computed_nor_held(h100):
+    """Prompts of 100 tokens, of which 60 are cached, and answers of 10 tokens: 49 tokens go into steps."""
+    lengths, openings = Lengths.fixed(100, 10), Openings((Template(tokens=60),))
+    whole, shared = (mean_request(h100, Server(), lengths, each) for each in (Openings(), openings))
+    assert (whole.tokens, shared.tokens) == (109, 49)
+    assert (whole.pairs, shared.pairs) == (100 * 101 / 2, 100 * 101 / 2 - 60 * 61 / 2)
+    assert whole.held - shared.held == 60 * 10
+    assert (whole.steps, whole.read) == (shared.steps, shared.read)
+    assert mean_request(h100, Server(enable_prefix_caching=False), lengths, openings) == whole
+    assert mean_request(h100, Server(), lengths, Openings(prefixes=((-1, 0), (0, 60)))).tokens == 79
+
+
+def test_a_prompt_that_is_cached_as_a_whole_still_takes_its_steps(h100):
+    request = mean_request(h100, Server(), Lengths.fixed(100, 10), Openings(prefixes=((0, 100),)))
+    assert request.tokens == request.steps == 10
+    assert request.pairs >= 0
+
+
+@pytest.mark.parametrize("tokens", [200, 900])
+def test_plans_for_prompts_that_begin_alike_do_not_beat_the_bound(h100, tokens):
+    lengths = Lengths.lognormal(input_mean=1000, input_cv=0.3, output_mean=60, output_cv=0.5)
+    workload = Workload(
+        [Adapter(f"a{i}", 8, 3.0) for i in range(8)],
+        lengths=lengths,
+        templates=(Template(tokens=tokens),),
+        duration=300.0,
+    )
+    plan = make_plan(h100, workload, server=Server())
+    alone = workload.model_copy(update={"templates": ()})
+    assert 1 <= plan.lower_bound <= plan.gpus
+    assert lower_bound([h100], workload, Server()) <= lower_bound([h100], alone, Server())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_placement_of_random_fleets_with_system_prompts_beats_the_bound(h100, fleet, capacity_of, seed):
+    lengths = Lengths.lognormal(input_mean=800, input_cv=0.4, output_mean=120, output_cv=0.8)
+    workload = random_fleet(seed, fleet, lengths=lengths).model_copy(update={"templates": (Template(tokens=600),)})
+    assert lower_bound([h100], workload, Server()) <= optimum(capacity_of(workload))
