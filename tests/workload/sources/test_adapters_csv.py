@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptwin import Adapter, Lengths, SpecError
+from adaptwin import Adapter, Lengths, SpecError, Template
 from adaptwin.workload.sources.adapters_csv import read_adapter_rates, read_adapters_csv
 
 
@@ -144,3 +144,12 @@ def test_wrong_rates_are_named_with_their_place(csv_file, text, message):
     with pytest.raises(SpecError) as caught:
         read_adapter_rates(csv_file(text))
     assert message in str(caught.value)
+
+
+def test_a_system_prompt_is_a_template_and_an_empty_cell_is_none(tmp_path):
+    path = tmp_path / "adapters.csv"
+    path.write_text("name,rank,rate,system_prompt\na,8,1,500\nb,8,1,\nc,8,1,0\n", encoding="utf-8")
+    assert [adapter.templates for adapter in read_adapters_csv(path)] == [(Template(tokens=500),), None, ()]
+    path.write_text("name,rank,rate,system_prompt\na,8,1,-5\n", encoding="utf-8")
+    with pytest.raises(SpecError, match=r"line 2: system_prompt: -5 tokens must be from 0"):
+        read_adapters_csv(path)
