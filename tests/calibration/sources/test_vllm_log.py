@@ -125,6 +125,7 @@ def test_servers_that_are_not_modelled_are_refused(read, line, message):
         "--speculative-config '{}'",
         "--speculative_config={}",
         "--speculative-model m",
+        '--kv-transfer-config \'{"kv_connector": "NixlConnector"}\'',
         "-pp 2",
         "--data-parallel-size=2",
     ],

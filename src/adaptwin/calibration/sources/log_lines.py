@@ -56,6 +56,11 @@ _PATTERNS = tuple(
             ("speculative_config",),
             str,
         ),
+        (
+            r"(--kv[_-]transfer[_-]config[=\s]|kv_transfer_config['\"]?\s*[=:])\s*(?!None\b)\S",
+            ("kv_transfer_config",),
+            str,
+        ),
     )
 )
 _OF_LORA = ("PunicaWrapper", "default LoRA kernel configs")  # lines of servers with LoRA only
@@ -64,7 +69,11 @@ _MODEL = re.compile(r"\s*(?!-)(\S+)")  # the first word of a command, unless tha
 _FLAG = re.compile(r"(?<!\S)--?([A-Za-z][\w-]*)(?:(?:=|\s+(?!-[A-Za-z-]))(\S+))?")
 _ARGUMENTS = re.compile(r"non-default args: \{(.*)\}|args: Namespace\((.*)\)|LLM engine .*with config: (.*)")
 _PAIR = re.compile(r"""['"]?(\w+)['"]?\s*[:=]\s*('[^']*'|"[^"]*"|[^\s,'"\[\](){}]+)""")
-NOT_MODELLED = ("pipeline_parallel_size", "data_parallel_size", "speculative_config")  # unless 1 or not given
+NOT_MODELLED = ("pipeline_parallel_size", "data_parallel_size")  # unless 1
+REFUSED = {  # settings that are not modelled whatever their value
+    "speculative_config": "speculative decoding",
+    "kv_transfer_config": "a KV connector (prefill/decode disaggregation, KV offloading)",
+}
 _LOGGED_SETTINGS: dict[str, Callable[[str], Any]] = {
     "model": str,
     "tensor_parallel_size": int,

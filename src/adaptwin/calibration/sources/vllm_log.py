@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adaptwin.calibration.sources.log_lines import NOT_MODELLED, LogFact, facts_of_line
+from adaptwin.calibration.sources.log_lines import NOT_MODELLED, REFUSED, LogFact, facts_of_line
 from adaptwin.calibration.sources.not_modelled import NotModelledError
 from adaptwin.calibration.sources.start_up_facts import StartUpFacts
 from adaptwin.errors import SpecError
@@ -105,7 +105,7 @@ def _facts(lines: Sequence[_Line], starts: int, file: Path) -> StartUpFacts:
     for line in lines:
         for field, value in line.facts:
             _require_startable_setting(field, value, f"line {line.number}", file)
-            if field in NOT_MODELLED:
+            if field in NOT_MODELLED or field in REFUSED:
                 continue
             before = found.setdefault(field, (line.number, value))
             if not _agree(field, before[1], value):
@@ -123,8 +123,8 @@ def _require_modelled(lines: Sequence[_Line], file: Path) -> None:
     """Raise `NotModelledError` for settings that the twin does not describe."""
     for line in lines:
         for field, value in line.facts:
-            if field == "speculative_config":
-                raise NotModelledError("speculative decoding is not modelled", f"line {line.number}", file)
+            if field in REFUSED:
+                raise NotModelledError(f"{REFUSED[field]} is not modelled", f"line {line.number}", file)
             if field in NOT_MODELLED and value > 1:
                 raise NotModelledError(f"{field} {value} is not modelled, only 1", f"line {line.number}", file)
 
