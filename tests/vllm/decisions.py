@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from adaptwin.twin.reference.batch import Batch
 from adaptwin.twin.reference.engine import ReferenceTwin
+from adaptwin.twin.reference.kv_cache import Key
 from adaptwin.twin.reference.scheduler import Scheduler
 from adaptwin.twin.scenario import Scenario
 
@@ -18,8 +19,9 @@ class Decision(NamedTuple):
     running: tuple[int, ...]
     waiting: tuple[int, ...]
     free_blocks: int
-    hits: tuple[tuple[int, int], ...] = ()  # (request, cached tokens) of each request that starts with some, in order
-    cached: int = 0  # different contents of blocks that can be hit
+    hits: tuple[tuple[int, int], ...]  # (request, cached tokens) of each request that starts with some, in order
+    cached: tuple[Key, ...]  # contents of all blocks that can be hit, sorted; twice if two blocks have them
+    queue: tuple[Key | None, ...]  # contents of the free blocks in the order in which they are taken; None: not cached
 
 
 class Played(NamedTuple):
@@ -47,6 +49,7 @@ class _WatchedScheduler(Scheduler):
             if request not in before
         ]
         waiting = tuple(request.index for request in self.waiting)
+        cache = self.kv_cache
         self.decisions.append(
             Decision(
                 clock=self.twin.clock,
@@ -54,9 +57,10 @@ class _WatchedScheduler(Scheduler):
                 preempted=tuple(request.index for request in batch.preempted_reqs),
                 running=tuple(request.index for request in self.running),
                 waiting=waiting,
-                free_blocks=self.kv_cache.num_free_blocks,
+                free_blocks=cache.num_free_blocks,
                 hits=tuple((index, tokens) for index, tokens in started if tokens),
-                cached=len(self.kv_cache.cached_blocks),
+                cached=tuple(sorted(key for key, blocks in cache.cached_blocks.items() for _ in blocks)),
+                queue=tuple(block.key for block in cache.free_block_queue),
             )
         )
         return batch

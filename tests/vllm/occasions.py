@@ -67,12 +67,24 @@ def _overtaken(before: Decision, decision: Decision) -> int:
     return sum(in_queue(index) < last for index in decision.waiting)
 
 
+def waiting_for_blocks(decision: Decision, scenario: Scenario) -> list[int]:
+    """Return the request at the head of the queue that lacks only blocks, and the requests behind it, if there is one.
+
+    In a step with preemptions no waiting request is looked at.
+    """
+    limits = scenario.limits
+    lacks_more = _tokens(decision) == limits.token_budget or len(decision.running) == limits.max_num_seqs
+    if decision.preempted or lacks_more:
+        return []
+    return [index for index in decision.waiting if not _lacks_slot(index, decision, scenario)]
+
+
 def _behind_the_head(decision: Decision, scenario: Scenario) -> dict[str, int]:
     """Count the requests at the head of the queue that lack only blocks, and the requests behind them."""
     limits, requests = scenario.limits, scenario.requests
     left = limits.token_budget - _tokens(decision)
-    queue = [index for index in decision.waiting if not _lacks_slot(index, decision, scenario)]
-    if not left or len(decision.running) == limits.max_num_seqs or not queue:
+    queue = waiting_for_blocks(decision, scenario)
+    if not queue:
         return {}
     kept_free = limits.watermark_blocks if decision.running else 0
 

@@ -5,7 +5,7 @@ the forward pass replaced by the scenario's costs: every request with all known 
 """
 
 import json
-from collections import deque
+from collections import Counter, deque
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,13 @@ from tests.vllm.decisions import Decision, Played
 from vllm.config import CacheConfig, DeviceConfig, LoRAConfig, ModelConfig, SchedulerConfig, VllmConfig
 from vllm.lora.request import LoRARequest
 from vllm.utils.hashing import sha256
-from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
+from vllm.v1.core.kv_cache_utils import (
+    BlockHash,
+    KVCacheBlock,
+    get_block_hash,
+    get_request_block_hasher,
+    init_none_hash,
+)
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
@@ -27,13 +33,14 @@ from vllm.v1.structured_output import StructuredOutputManager
 
 from adaptwin.profile.scheduler_cost import scheduler_seconds
 from adaptwin.profile.step_cost import pairs_of_chunk, step_seconds
+from adaptwin.twin.reference.kv_cache import Key
 from adaptwin.twin.scenario import Scenario
 from adaptwin.twin.server import Limits
 from adaptwin.workload.drawing.requests import NANOSECONDS
 from vllm import SamplingParams
 
 LONGEST_MODEL_LEN = 4096
-MOST_TOKENS = 1 << 20  # of a request; the number of each token contains the request that had it first
+MOST_TOKENS = 1 << 20  # of a request; the id of each token contains the request that had it first
 
 
 class Planned(NamedTuple):
@@ -57,6 +64,8 @@ class VllmScheduler:
         self.clock = self.model_free = 0
         self.arrivals = deque(range(len(scenario.requests.arrival)))
         self.adapters = [LoRARequest(f"adapter-{a}", a + 1, "nowhere") for a in range(len(scenario.adapters.position))]
+        self.numbers = self._numbers()
+        self.contents = self._contents() if scenario.limits.prefix_caching else {}
         self.decisions: list[Decision] = []
         self.token_times: dict[int, list[int]] = {}
         self.queried_tokens = self.hit_tokens = 0
@@ -81,29 +90,59 @@ class VllmScheduler:
 
     def _receive(self) -> None:
         requests, limits = self.scenario.requests, self.limits
-        columns = requests.input, requests.output, requests.asked, requests.adapter
+        columns = requests.input, requests.output, requests.asked
         while self.arrivals and self._arrival(self.arrivals[0]) <= self.clock:
             index = self.arrivals.popleft()
-            prompt, answer, asked, adapter = (int(column[index]) for column in columns)
+            prompt, answer, asked = (int(column[index]) for column in columns)
             if prompt + asked > limits.max_model_len:
                 continue  # the API server of 0.8.5 rejects it (that of 0.32.0 shortens the answer)
             if -(-(prompt + answer - 1) // limits.block_size) > limits.kv_blocks:
                 continue  # with so small a cache, vLLM would not have started
-            last = self._token_at(index, prompt + answer - 1)
-            sampling = SamplingParams(max_tokens=asked, stop_token_ids=[last], ignore_eos=True, temperature=0)
-            lora = self.adapters[adapter] if self.scenario.adapters.needs_slot[adapter] else None
-            self.scheduler.add_request(
-                Request(
-                    request_id=str(index),
-                    prompt_token_ids=[self._token_at(index, place) for place in range(prompt)],
-                    sampling_params=sampling,
-                    pooling_params=None,
-                    arrival_time=float(index),
-                    lora_request=lora,
-                    block_hasher=self._block_hasher,
-                )
-            )
+            self.scheduler.add_request(self._request(index, prompt))
             self.token_times[index] = []
+
+    def _request(self, index: int, prompt: int) -> Request:
+        """Return a request to vLLM whose prompt has this many tokens, and which stops at the last of its answer."""
+        requests = self.scenario.requests
+        last = self._token_at(index, int(requests.input[index] + requests.output[index]) - 1)
+        return Request(
+            request_id=str(index),
+            prompt_token_ids=[self._token_at(index, place) for place in range(prompt)],
+            sampling_params=SamplingParams(
+                max_tokens=int(requests.asked[index]), stop_token_ids=[last], ignore_eos=True, temperature=0
+            ),
+            pooling_params=None,
+            arrival_time=float(index),
+            lora_request=self.adapters[requests.adapter[index]] if self._needs_slot(index) else None,
+            block_hasher=self._block_hasher,
+        )
+
+    def _needs_slot(self, index: int) -> bool:
+        return bool(self.scenario.adapters.needs_slot[self.scenario.requests.adapter[index]])
+
+    def _numbers(self) -> list[int]:
+        """Number the requests of each adapter, and those of the base model, so that adapters get the same tokens.
+
+        Only the adapter in vLLM's hashes keeps their blocks apart.
+        """
+        numbered: Counter[int | None] = Counter()
+        numbers = []
+        for index, adapter in enumerate(self.scenario.requests.adapter.tolist()):
+            lora = adapter if self._needs_slot(index) else None
+            numbers.append(numbered[lora])
+            numbered[lora] += 1
+        return numbers
+
+    def _contents(self) -> dict[BlockHash, Key]:
+        """Return what vLLM's hashes of blocks stand for: the first request with these tokens, and the block's place."""
+        requests, contents = self.scenario.requests, dict[BlockHash, Key]()
+        for index, tokens in enumerate((requests.input + requests.output).tolist()):
+            for place, block_hash in enumerate(self._request(index, tokens).block_hashes):
+                contents.setdefault(block_hash, (index, place))
+        return contents
+
+    def _content(self, block: KVCacheBlock) -> Key | None:
+        return None if block.block_hash is None else self.contents[get_block_hash(block.block_hash)]
 
     def _plan(self) -> Planned:
         scheduler = self.scheduler
@@ -116,6 +155,8 @@ class VllmScheduler:
         ]
         self._count_hits()
         pool = scheduler.kv_cache_manager.block_pool
+        cached = sorted(content for block in pool.blocks if (content := self._content(block)))
+        assert len(pool.cached_block_hash_to_block) == len(set(cached))
         preempted = {int(i) for i in output.preempted_req_ids or ()}
         skipped = getattr(scheduler, "skipped_waiting", ())  # a queue of its own, looked at first, before 0.32
         queues = [[int(request.request_id) for request in queue] for queue in (skipped, scheduler.waiting)]
@@ -131,7 +172,8 @@ class VllmScheduler:
                     waiting=waiting,
                     free_blocks=pool.get_num_free_blocks(),
                     hits=tuple((index, hit) for index, hit in started if hit),
-                    cached=len(pool.cached_block_hash_to_block),
+                    cached=tuple(cached),
+                    queue=tuple(map(self._content, pool.free_block_queue.get_all_free_blocks())),
                 )
             )
         planning, forward = self._costs(output) if unfinished else (0.0, 0.0)
@@ -172,7 +214,7 @@ class VllmScheduler:
         source, tokens = self.scenario.requests.prefixes
         while len(source) and place < tokens[index]:
             index = int(source[index])
-        return index * MOST_TOKENS + place
+        return self.numbers[index] * MOST_TOKENS + place
 
     def _costs(self, output: SchedulerOutput) -> tuple[float, float]:
         """Return the seconds of planning and of the forward pass for the batch that vLLM planned."""
