@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from adaptwin.calibration.sources.metrics_page import MetricSample, metric_number
 
 _RENAMED = {"vllm:gpu_cache_usage_perc": "vllm:kv_cache_usage_perc"}  # name in earlier versions: name now
-_FLAGS = {"True": True, "False": False}  # as labels say it
+_SERVER_FLAGS = {"True": True, "False": False}  # as labels say it
 _GIVEN_SIZES = ("kv_cache_memory_bytes", "num_gpu_blocks_override")  # labels that say that a setting sized the KV cache
 _HISTOGRAMS = {
     "ttft": ("vllm:time_to_first_token_seconds",),
@@ -83,7 +83,7 @@ def server_metrics(samples: Iterable[MetricSample]) -> ServerMetrics:
         kv_usage=_most_of_samples(by_name.get("vllm:kv_cache_usage_perc")),
         kv_cache_tokens=int(blocks * block_size) if blocks and block_size else None,
         block_size=int(block_size) if block_size else None,
-        caches_prefixes=_FLAGS.get(config.get("enable_prefix_caching", "")),
+        caches_prefixes=_SERVER_FLAGS.get(config.get("enable_prefix_caching", "")),
         kv_cache_is_sized=not any(metric_number(config.get(name)) for name in _GIVEN_SIZES),
         gpu_memory_utilization=metric_number(config.get("gpu_memory_utilization")),
         preemptions=_sum_of_samples(by_name.get("vllm:num_preemptions_total")),

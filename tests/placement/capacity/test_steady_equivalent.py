@@ -33,7 +33,7 @@ def test_a_constant_rate_needs_no_factor(following):
 
 
 def test_traffic_that_comes_in_one_third_of_the_time_is_harder_to_bear(following):
-    """Half of the mean rate, then twice the mean: a server must bear nearly the peak, which the surrogate only guesses."""
+    """Half of the mean rate, then twice it: a server must bear nearly the peak, which the surrogate only guesses."""
     uneven = surrogate_of(following((0, 0.5), (1200, 2.0), (2400, 0.5)))
     assert 1.3 < uneven.steady_factor < 2.1
 

@@ -57,7 +57,7 @@ _PATTERNS = tuple(
             str,
         ),
         (
-            r"(--kv[_-]transfer[_-]config[=\s]|kv_transfer_config['\"]?\s*[=:])\s*(?!None\b)\S",
+            r"(-{2}kv[_-]transfer[_-]config[=\s]|kv_transfer_config['\"]?\s*[=:])\s*(?!None\b)\S",
             ("kv_transfer_config",),
             str,
         ),
