@@ -59,8 +59,8 @@ def synth(
         list[str] | None,
         typer.Option(
             metavar="TOKENS[:SHARE]",
-            help="Tokens that the prompts of each adapter begin with, of all or of a share of them; repeatable for "
-            f"several templates. {default_note('none')}",
+            help="Tokens of their lengths with which the prompts of each adapter begin alike, all or a share of them; "
+            f"repeatable for several templates. {default_note('none')}",
         ),
     ] = None,
     turns: Annotated[

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from adaptwin.errors import SpecError
-from adaptwin.quantities import Fraction
+from adaptwin.quantities import Fraction, parse_share
 from adaptwin.spec import Spec
 from adaptwin.workload.lengths import MAX_TOKENS
 
@@ -23,16 +23,16 @@ class Template(Spec):
 
 
 def parse_template(text: str) -> Template:
-    """Parse a template of the command line: ``500``, or ``500:0.8`` for 80 % of the requests. Raises `SpecError`."""
+    """Parse ``500``, or ``500:0.8`` or ``500:80%`` for 80 % of the requests of a command line; raises `SpecError`."""
     tokens, _, share = text.partition(":")
     try:
-        return Template(tokens=int(tokens), share=float(share) if share else 1.0)
+        return Template(tokens=int(tokens), share=parse_share(share) if share else 1.0)
+    except SpecError as error:
+        raise SpecError(f"{text!r}: {error}", "system_prompt") from None
     except ValueError:
         raise SpecError(
-            f"{text!r} is neither a number of tokens (500) nor one with a share (500:0.8)", "template"
+            f"{text!r} is neither a number of tokens (500) nor one with a share (500:0.8, 500:80%)", "system_prompt"
         ) from None
-    except SpecError as error:
-        raise SpecError(f"{text!r}: {error.message}", "template") from None
 
 
 def require_shares(templates: Sequence[Template] | None) -> None:

@@ -37,6 +37,13 @@ def test_conversations_have_the_rate_the_turns_and_the_time_between_them():
     assert len(gaps) / requests == pytest.approx(1 - 1 / 4, abs=0.02)
 
 
+def test_long_conversations_begin_anew_and_keep_the_rate():
+    fleet = {**FLEET, "lengths": Lengths.fixed(800, 200), "duration": 20_000.0}
+    workload = synthesize(**fleet, turns=ConversationTurns(100.0, 30.0))
+    assert workload.rate == pytest.approx(3.0, rel=0.05)
+    assert max(sum(pair) for adapter in workload.adapters for pair in adapter.lengths.pairs) == 32_000
+
+
 def test_conversations_are_drawn_from_the_seed():
     one, again, other = (synthesize(**FLEET, turns=ConversationTurns(5.0, 20.0), seed=seed) for seed in (3, 3, 4))
     assert one == again != other
@@ -45,7 +52,8 @@ def test_conversations_are_drawn_from_the_seed():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"turns": ConversationTurns(0.5, 20.0)}, "turns: 0.5 must be at least 1"),
+        ({"turns": ConversationTurns(0.5, 20.0)}, "turns: 0.5 must be from 1 to 100"),
+        ({"turns": ConversationTurns(1e9, 20.0)}, r"turns: 1e\+09 must be from 1 to 100"),
         ({"turns": ConversationTurns(2.0, 0.0)}, "think: 0 seconds must be above 0"),
         ({"turns": ConversationTurns(2.0, 9.0), "templates": (Template(tokens=9),)}, "conversations have no templates"),
         ({"turns": ConversationTurns(2.0, 9.0), "rate": 1e5}, "are too many"),
@@ -59,6 +67,7 @@ def test_conversations_that_make_no_sense_are_refused(fields, said):
 def test_templates_of_the_command_line():
     assert parse_template("500") == Template(tokens=500)
     assert parse_template("500:0.8") == Template(tokens=500, share=0.8)
-    for text in ("", "x", "5:x", "0", "5:2"):
-        with pytest.raises(SpecError, match="template: "):
+    assert parse_template("500:80%") == Template(tokens=500, share=0.8)
+    for text in ("", "x", "5:x", "0", "5:2", "5:nan", "5:0", "-5", "5:200%"):
+        with pytest.raises(SpecError, match="system_prompt: "):
             parse_template(text)

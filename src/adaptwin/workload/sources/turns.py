@@ -11,13 +11,14 @@ from adaptwin.workload.sources.arrival_pattern import MOST_REPLAYED
 from adaptwin.workload.workload import Adapter, Workload
 
 MOST_CONTEXT = 32_768  # tokens of a conversation, with which it ends
+MOST_TURNS = 100  # on average
 _DECIMALS_OF_TURNS = 4  # of timestamps, in seconds
 
 
 class ConversationTurns(NamedTuple):
     """Conversations of several turns, each of which sends all that was said before."""
 
-    mean: float  # turns of a conversation, whose number is geometric; at least 1
+    mean: float  # turns of a conversation, whose number is geometric; 1 to `MOST_TURNS`
     think: float  # mean seconds from the arrival of one turn to that of the next, the time of the answer included
 
 
@@ -26,14 +27,14 @@ def with_conversations(workload: Workload, turns: ConversationTurns) -> Workload
 
     Conversations of an adapter begin as a Poisson process, before the window as well, and after each turn the next one
     follows with the same probability, after an exponential time. The prompt of a turn is the prompt and the answer
-    before it and a new message, with the lengths of the workload's prompts; a conversation ends before it has over
-    `MOST_CONTEXT` tokens. All is drawn from the seed of the workload.
+    before it and a new message, with the lengths of the workload's prompts; a turn that would
+    have over `MOST_CONTEXT` tokens begins a new conversation instead. All is drawn from the seed of the workload.
 
     Raises:
-        SpecError: The turns are fewer than 1, the time is not above 0, or there are too many requests.
+        SpecError: The turns are not 1 to `MOST_TURNS`, the time is not above 0, or there are too many requests.
     """
-    if not 1.0 <= turns.mean < float("inf"):
-        raise SpecError(f"{turns.mean:g} must be at least 1 and finite", "turns")
+    if not 1.0 <= turns.mean <= MOST_TURNS:
+        raise SpecError(f"{turns.mean:g} must be from 1 to {MOST_TURNS}", "turns")
     if not 0.0 < turns.think < float("inf"):
         raise SpecError(f"{turns.think:g} seconds must be above 0 and finite", "think")
     if (expected := workload.rate * workload.duration) > MOST_REPLAYED:
@@ -83,9 +84,10 @@ def _append_conversation(
     while now < end:
         prompt_row = int(generator.integers(len(table.input)))
         answer_row = prompt_row if table.joint else int(generator.integers(len(table.output)))
-        prompt, answer = said + int(table.input[prompt_row]), int(table.output[answer_row])
-        if prompt + answer > MOST_CONTEXT and said:
-            return
+        message, answer = int(table.input[prompt_row]), int(table.output[answer_row])
+        if said + message + answer > MOST_CONTEXT:
+            said, before = 0, -1
+        prompt = said + message
         if now >= 0.0:
             time.append(now)
             rows.append((prompt, answer, before, said if before >= 0 else 0))
