@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from adaptwin import Adapter, Lengths, SpecError, Workload
+from adaptwin.live.watching.expected_workload import expected_workload
 from adaptwin.workload.rates_over_time import RatesOverTime, belongs_to_window, clock_time, steady_arrivals
 
 TWO = RatesOverTime(("a", "b"), np.array([[1.0, 2.0, 0.0], [5.0, 3.0, 0.0]]), 1800.0, start=7 * 3600.0)
@@ -57,3 +58,14 @@ def test_arrivals_of_the_window_do_not_hold_for_a_period(tmp_path):
 
 def test_times_on_the_clock():
     assert [clock_time(seconds) for seconds in (0, 27000, 86400, 3661)] == ["00:00", "07:30", "24:00", "01:01:01"]
+
+
+def test_recorded_prefixes_go_with_their_timestamps():
+    adapter = Adapter("a", 8, 0.2, arrivals=(1.0, 2.0), prefixes=((-1, 0), (0, 50)))
+    kept = Workload([adapter, Adapter("b", 8, 0.1)], duration=10.0)
+    in_period = TWO.workload_in(0, kept)
+    assert (in_period.adapters[0].arrivals, in_period.adapters[0].prefixes) == ("poisson", None)
+    assert Workload.model_validate(in_period.model_dump(mode="json")) == in_period
+    expected = expected_workload(kept, {"a": 0.5}, 3600.0).workload
+    assert expected.adapters[0].prefixes is None
+    assert Workload.model_validate(expected.model_dump(mode="json")) == expected

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from adaptwin.errors import SpecError, did_you_mean
 from adaptwin.workload.arrivals import split_rates
 from adaptwin.workload.demand.mean_lengths import tokens_per_adapter
-from adaptwin.workload.workload import ArrivalSource, Workload
+from adaptwin.workload.workload import Adapter, ArrivalSource, Workload
 
 HOUR = 3600.0  # seconds: the usual period
 DAY = 86400.0  # seconds
@@ -66,9 +66,7 @@ class RatesOverTime:
         each other: Poisson, or with the coefficient of variation that is given with the file.
         """
         adapters = tuple(
-            adapter.model_copy(
-                update={"rate": rates.get(adapter.name, 0.0), "arrivals": _steady_or_none(adapter.arrivals)}
-            )
+            with_steady_arrivals(adapter).model_copy(update={"rate": rates.get(adapter.name, 0.0)})
             for adapter in workload.adapters
         )
         update = {"adapters": adapters, "arrivals": steady_arrivals(workload.arrivals), "duration": self.period}
@@ -113,8 +111,11 @@ def steady_arrivals(arrivals: ArrivalSource) -> str:
     return f"gamma:{option}" if option else "poisson"
 
 
-def _steady_or_none(arrivals: ArrivalSource | None) -> str | None:
-    return None if arrivals is None else steady_arrivals(arrivals)
+def with_steady_arrivals(adapter: Adapter) -> Adapter:
+    """Return the adapter with the arrivals of a period; recorded prefixes go with the timestamps they belong to."""
+    if adapter.arrivals is None:
+        return adapter
+    return adapter.model_copy(update={"arrivals": steady_arrivals(adapter.arrivals), "prefixes": None})
 
 
 def belongs_to_window(workload: Workload) -> bool:

@@ -398,3 +398,16 @@ def test_no_placement_of_random_fleets_with_system_prompts_beats_the_bound(h100,
     lengths = Lengths.lognormal(input_mean=800, input_cv=0.4, output_mean=120, output_cv=0.8)
     workload = random_fleet(seed, fleet, lengths=lengths).model_copy(update={"templates": (Template(tokens=600),)})
     assert lower_bound([h100], workload, Server()) <= optimum(capacity_of(workload))
+
+
+@pytest.mark.parametrize(
+    ("later", "prefixes"), [((4000, 1), ((-1, 0),) * 3400 + ((0, 4000),) * 20_000), ((100, 1), None)]
+)
+def test_recorded_requests_that_become_cheaper_do_not_raise_the_bound(h100, later, prefixes):
+    """The second half has most requests; as dear as those of the first, they would be too much for the server."""
+    times = (*np.linspace(0.0, 295.0, 3400), *np.linspace(301.0, 599.9, 20_000))
+    lengths = Lengths.empirical([(4000, 1)] * 3400 + [later] * 20_000)
+    adapter = Adapter("a", 0, 39.0, arrivals=times, lengths=lengths, prefixes=prefixes)
+    workload = Workload([adapter], duration=600.0)
+    assert simulate(h100, Server(max_loras=0), workload).verdict == "ok"
+    assert lower_bound([h100], workload, Server(max_loras=0)) == 1

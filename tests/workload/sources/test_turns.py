@@ -54,6 +54,7 @@ def test_conversations_are_drawn_from_the_seed():
     [
         ({"turns": ConversationTurns(0.5, 20.0)}, "turns: 0.5 must be from 1 to 100"),
         ({"turns": ConversationTurns(1e9, 20.0)}, r"turns: 1e\+09 must be from 1 to 100"),
+        ({"turns": ConversationTurns(5.0, 1e6)}, "are too many"),
         ({"turns": ConversationTurns(2.0, 0.0)}, "think: 0 seconds must be above 0"),
         ({"turns": ConversationTurns(2.0, 9.0), "templates": (Template(tokens=9),)}, "conversations have no templates"),
         ({"turns": ConversationTurns(2.0, 9.0), "rate": 1e5}, "are too many"),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from adaptwin.live.traffic_seen import CLEAR_DEVIATIONS, CLEAR_LENGTHS, FEWEST_LENGTHS
 from adaptwin.live.watching.recorded_traffic import RecordedTraffic
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.rates_over_time import steady_arrivals
+from adaptwin.workload.rates_over_time import steady_arrivals, with_steady_arrivals
 from adaptwin.workload.workload import Adapter, Workload
 
 ASSUMED_LENGTHS_CV = 1.0  # of lengths of which only the mean is known
@@ -26,9 +26,9 @@ def expected_workload(
 ) -> ExpectedWorkload:
     """Return the workload of a plan with these rates for some time.
 
-    Arrivals that belong to a window of their own, such as timestamps, become steady ones (`steady_arrivals`). An
-    adapter whose requests were seen to have clearly other mean lengths than planned gets lognormal lengths of these
-    means.
+    Arrivals that belong to a window of their own, such as timestamps, become steady ones (`steady_arrivals`), without
+    the prefixes that were recorded with them. An adapter whose requests were seen to have clearly other mean lengths
+    than planned gets lognormal lengths of these means.
 
     Args:
         planned: Workload of the plan.
@@ -40,12 +40,10 @@ def expected_workload(
     others: list[str] = []
     for adapter in planned.adapters:
         update: dict[str, object] = {"rate": rates.get(adapter.name, adapter.rate)}
-        if adapter.arrivals is not None:
-            update["arrivals"] = steady_arrivals(adapter.arrivals)
         if seen is not None and (lengths := _other_lengths(planned.lengths_of(adapter), adapter.name, seen)):
             update["lengths"] = lengths
             others.append(adapter.name)
-        adapters.append(adapter.model_copy(update=update))
+        adapters.append(with_steady_arrivals(adapter).model_copy(update=update))
     changed = {
         "adapters": tuple(adapters),
         "arrivals": steady_arrivals(planned.arrivals),

@@ -36,6 +36,7 @@ one, so that the other charges hold for every server in the range, too.
 """
 
 import math
+from bisect import bisect_left
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -50,7 +51,7 @@ from adaptwin.workload.demand.expected_requests import expected_requests
 from adaptwin.workload.demand.length_moments import length_moments
 from adaptwin.workload.demand.shared_tokens import Openings, shared_tokens
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.workload import Workload
+from adaptwin.workload.workload import Adapter, Workload
 
 
 class SharedBy(NamedTuple):
@@ -121,6 +122,17 @@ class RequestKind(NamedTuple):
     openings: Openings
 
 
+def _kind(workload: Workload, adapter: Adapter, start: float, end: float) -> RequestKind:
+    lengths, openings = workload.lengths_of(adapter), Openings.of(workload, adapter)
+    times = workload.arrivals if adapter.arrivals is None else adapter.arrivals
+    if not isinstance(times, str):
+        first, last = bisect_left(times, start), bisect_left(times, end)
+        if 0 < last - first < len(times):
+            openings = openings.between(first, last)
+            lengths = lengths.at(range(first, last)) if lengths.belong_to(len(times)) else lengths
+    return RequestKind(lengths, adapter.rank, openings)
+
+
 class RequestKinds(NamedTuple):
     """Kinds of requests, and the kind of each adapter's requests."""
 
@@ -128,10 +140,13 @@ class RequestKinds(NamedTuple):
     of_adapter: NDArray[np.int64]
 
     @classmethod
-    def of(cls, workload: Workload) -> "RequestKinds":
-        """Return the kinds of requests of a workload."""
+    def of(cls, workload: Workload, start: float = 0.0, end: float = math.inf) -> "RequestKinds":
+        """Return the kinds of requests of a workload, those with timestamps as they are from `start` to `end` seconds.
+
+        An adapter without timestamps in this time has its requests of the whole window.
+        """
         numbers: dict[RequestKind, int] = {}
-        each = [RequestKind(workload.lengths_of(a), a.rank, Openings.of(workload, a)) for a in workload.adapters]
+        each = [_kind(workload, adapter, start, end) for adapter in workload.adapters]
         of_adapter = [numbers.setdefault(kind, len(numbers)) for kind in each]
         return cls(list(numbers), np.array(of_adapter, dtype=np.int64))
 

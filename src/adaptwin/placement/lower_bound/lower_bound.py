@@ -23,6 +23,10 @@ at most a tenth belong to requests that were rejected, or that have neither fini
 
 With `max_num_queued_reqs`, requests that would wait are rejected instead, and only the second rule counts.
 
+Where lengths and prefixes are recorded with timestamps, requests may become dearer or cheaper over the window. The
+requests of an adapter then count as those of the stretch that a rule judges, or as those of the window if these are
+less work: some of those that start in the second half have come before it.
+
 The first rule judges no adapter with fewer than five requests on its own; the second judges all. The bounds hold for
 mean traffic (a window whose draws stay below the mean may need less) and for placements that split an adapter only
 where each part receives five requests in 10 s. They leave out what makes real plans need more: slots, and the time that
@@ -43,6 +47,7 @@ least a server's s GPUs, the adapter needs at least min(d, max(s, g)). The same 
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -260,6 +265,8 @@ def _demands(
     They are infinite where no server of a profile starts with the adapter, and one of another profile does.
     """
     end, kinds = workload.duration, RequestKinds.of(workload)
+    late_kinds = _kinds_in(workload, end / 2, end)
+    old_kinds = _kinds_in(workload, 0.0, max(0.0, end - GRACE))
     whole, late, old = (
         factor * expected_requests(workload, *stretch)
         for stretch in ((0.0, end), (end / 2, end), (0.0, max(0.0, end - GRACE)))
@@ -267,18 +274,32 @@ def _demands(
     bearable = PATIENCE * whole / end
     judged = old >= MIN_REQUESTS
     own = np.where(judged, np.maximum(0.0, late - bearable - np.maximum(MIN_REQUESTS, bearable)), 0.0)
-    measured = [_measured(profile, template, kinds, whole) for profile in profiles]
     starts = np.array([_starts_with_each(profile, template, kinds) for profile in profiles])
     possible = starts | ~starts.any(axis=0)
+    measured = partial(_measured, template=template, whole_kinds=kinds, requests=whole)
     queue = np.array(
         [
-            (cheapest * np.maximum(0.0, late - 2.0 * bearable) + (work - cheapest) * own)
-            / (end / 2 + overhang + MIN_REQUESTS * dearest)
-            for work, overhang in measured
-            for cheapest, dearest in [(work.min(), work.max())]
+            np.min(
+                [
+                    (cheapest * np.maximum(0.0, late - 2.0 * bearable) + (work - cheapest) * own)
+                    / (end / 2 + overhang + MIN_REQUESTS * dearest)
+                    for work, overhang in measured(profile, late_kinds)
+                    for cheapest, dearest in [(work.min(), work.max())]
+                ],
+                axis=0,
+            )
+            for profile in profiles
         ]
     )
-    starved = np.array([STARVED_BELOW * old * work / (end + overhang) for work, overhang in measured])
+    starved = np.array(
+        [
+            np.min(
+                [STARVED_BELOW * old * work / (end + overhang) for work, overhang in measured(profile, old_kinds)],
+                axis=0,
+            )
+            for profile in profiles
+        ]
+    )
     rejects = SettingsRange.of(template).widest.max_num_queued_reqs is not None
     for demands in (starved,) if rejects else (queue, starved):
         yield np.where(possible, demands, np.inf)
@@ -308,12 +329,27 @@ def _starts_with_each(profile: Profile, template: Server | SettingsRange, kinds:
     return np.array([by_rank[kind.rank] for kind in kinds.kinds])[kinds.of_adapter]
 
 
+def _kinds_in(workload: Workload, start: float, end: float) -> list[RequestKinds]:
+    """Return the kinds of requests in the window and, if some have timestamps, those from `start` to `end` seconds."""
+    kinds = [RequestKinds.of(workload)]
+    arrivals = (workload.arrivals, *(adapter.arrivals for adapter in workload.adapters))
+    return [*kinds, RequestKinds.of(workload, start, end)] if any(isinstance(a, tuple) for a in arrivals) else kinds
+
+
 def _measured(
-    profile: Profile, template: Server | SettingsRange, kinds: RequestKinds, requests: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float]:
-    """Return the work of a request of each adapter, shared out so that all have the most, and a server's overhang."""
-    shared_by, work = kinds.measure(profile, template, requests)
-    return work[kinds.of_adapter], _overhang(profile, template, kinds, shared_by)
+    profile: Profile,
+    alternatives: Sequence[RequestKinds],
+    template: Server | SettingsRange,
+    whole_kinds: RequestKinds,
+    requests: NDArray[np.float64],
+) -> Iterator[tuple[NDArray[np.float64], float]]:
+    """Yield the work of a request of each adapter, shared out so that all have the most, and a server's overhang.
+
+    The overhang is that of requests like those of the whole window.
+    """
+    for kinds in alternatives:
+        shared_by, work = kinds.measure(profile, template, requests)
+        yield work[kinds.of_adapter], _overhang(profile, template, whole_kinds, shared_by)
 
 
 def _overhang(profile: Profile, template: Server | SettingsRange, kinds: RequestKinds, shared_by: SharedBy) -> float:

@@ -39,6 +39,10 @@ class Openings(NamedTuple):
         """Return what the prompts of an adapter of a workload begin with."""
         return cls(workload.templates_of(adapter), adapter.prefixes or ())
 
+    def between(self, first: int, last: int) -> Self:
+        """Return them with the recorded prefixes of the requests from `first` to before `last` only."""
+        return self._replace(prefixes=tuple((max(-1, at - first), many) for at, many in self.prefixes[first:last]))
+
     @property
     def longest(self) -> int:
         """The most tokens that a prompt may share."""
@@ -51,18 +55,32 @@ class Openings(NamedTuple):
 def shared_tokens(lengths: Lengths, openings: Openings, longest: int) -> SharedTokens:
     """Return the shared tokens of requests with these lengths; those of over `longest` tokens are rejected."""
     if openings.prefixes:
-        return _of_recorded(lengths, np.array(openings.prefixes, np.float64)[:, 1], longest)
+        return _of_recorded(lengths, np.array(openings.prefixes, np.int64), longest)
     return _of_templates(lengths, openings.templates, longest) if openings.templates else NOTHING_SHARED
 
 
-def _of_recorded(lengths: Lengths, tokens: NDArray[np.float64], longest: int) -> SharedTokens:
-    table = lengths.table()
+def _of_recorded(lengths: Lengths, prefixes: NDArray[np.int64], longest: int) -> SharedTokens:
+    """Return the shared tokens of requests with recorded prefixes, of shape (requests, 2).
+
+    Tokens that come again after g requests of the adapter, on average, are those that every g-th begins with.
+    """
+    table, tokens = lengths.table(), prefixes[:, 1].astype(np.float64)
     answers = np.full(len(tokens), table.output.mean())
     if lengths.belong_to(len(tokens)):
         answers = table.output.astype(np.float64)
         tokens = tokens * (table.input + table.output <= longest)
-    mean = float(tokens.mean())
-    return SharedTokens(mean, float((tokens * tokens).mean()), mean / len(tokens), float((tokens * answers).mean()))
+    mean, apart = float(tokens.mean()), float((tokens * _gaps(prefixes[:, 0])).mean())
+    focus = mean * mean / apart if apart > 0.0 else 0.0
+    return SharedTokens(mean, float((tokens * tokens).mean()), focus, float((tokens * answers).mean()))
+
+
+def _gaps(source: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many requests ago the source of each request, or another request with the same source, came."""
+    order = np.argsort(source, kind="stable")
+    latest = source.copy()
+    again = np.flatnonzero(source[order][1:] == source[order][:-1]) + 1
+    latest[order[again]] = order[again - 1]
+    return np.arange(len(source)) - latest
 
 
 def _of_templates(lengths: Lengths, templates: tuple[Template, ...], longest: int) -> SharedTokens:

@@ -37,8 +37,12 @@ def with_conversations(workload: Workload, turns: ConversationTurns) -> Workload
         raise SpecError(f"{turns.mean:g} must be from 1 to {MOST_TURNS}", "turns")
     if not 0.0 < turns.think < float("inf"):
         raise SpecError(f"{turns.think:g} seconds must be above 0 and finite", "think")
-    if (expected := workload.rate * workload.duration) > MOST_REPLAYED:
-        raise SpecError(f"conversations of {expected:,.0f} requests are too many (at most {MOST_REPLAYED:,})", "turns")
+    if (expected := workload.rate * (workload.duration + _seconds_before(turns))) > MOST_REPLAYED:
+        raise SpecError(
+            f"conversations of {expected:,.0f} requests are too many (at most {MOST_REPLAYED:,}), "
+            f"those of the {_seconds_before(turns):,.0f} s before the window among them",
+            "turns",
+        )
     adapters = tuple(
         adapter.model_copy(update=_drawn_turns(workload, adapter, turns)) if adapter.rate > 0 else adapter
         for adapter in workload.adapters
@@ -50,7 +54,7 @@ def _drawn_turns(workload: Workload, adapter: Adapter, turns: ConversationTurns)
     """Return timestamps, lengths and prefixes of an adapter."""
     generator = np.random.default_rng(stream_seed(workload.seed, adapter.name, "conversations"))
     lengths = workload.lengths_of(adapter)
-    before = 10.0 * turns.mean * turns.think  # in which nearly all conversations begin that go on in the window
+    before = _seconds_before(turns)
     seconds = workload.duration + before
     begun = np.sort(generator.random(generator.poisson(adapter.rate / turns.mean * seconds))) * seconds - before
     time: list[float] = []
@@ -68,6 +72,11 @@ def _drawn_turns(workload: Workload, adapter: Adapter, turns: ConversationTurns)
         "prefixes": tuple((int(place[before]), shared) if before >= 0 else (-1, 0) for _, _, before, shared in chosen),
         "templates": None,
     }
+
+
+def _seconds_before(turns: ConversationTurns) -> float:
+    """Seconds before the window in which nearly all conversations begin that go on in it."""
+    return 10.0 * turns.mean * turns.think
 
 
 def _append_conversation(

@@ -44,7 +44,7 @@ def test_the_same_hash_after_other_blocks_is_another_block():
     assert prefixes.source.tolist() == [-1, -1, -1]
 
 
-@pytest.mark.parametrize("text", ["1, 2", "{}", '["a"]', "[1.5]"])
+@pytest.mark.parametrize("text", ["1, 2", "{}", '["a"]', "[1.5]", "[" * 200_000])
 def test_hashes_that_are_no_list_of_numbers_are_refused(text):
     with pytest.raises(SpecError, match=r"t\.jsonl: hash_ids: .* is not a list of whole numbers"):
         hashed_prefixes(["[1]", text], np.array([10, 10]), "hash_ids", "t.jsonl")

@@ -80,7 +80,7 @@ def _hashes_in(text: str | None, column: str, path: Path) -> list[int]:
     """Return the hashes in a list of numbers."""
     try:
         found: Any = [] if text is None else json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list) or not all(type(each) is int for each in found):
         raise SpecError(f"{str(text)[:40]!r} is not a list of whole numbers, one for each block", column, path)
