@@ -122,7 +122,7 @@ class RequestKind(NamedTuple):
     openings: Openings
 
 
-def _kind(workload: Workload, adapter: Adapter, start: float, end: float) -> RequestKind:
+def _kind_between(workload: Workload, adapter: Adapter, start: float, end: float) -> RequestKind:
     lengths, openings = workload.lengths_of(adapter), Openings.of(workload, adapter)
     times = workload.arrivals if adapter.arrivals is None else adapter.arrivals
     if not isinstance(times, str):
@@ -146,7 +146,7 @@ class RequestKinds(NamedTuple):
         An adapter without timestamps in this time has its requests of the whole window.
         """
         numbers: dict[RequestKind, int] = {}
-        each = [_kind(workload, adapter, start, end) for adapter in workload.adapters]
+        each = [_kind_between(workload, adapter, start, end) for adapter in workload.adapters]
         of_adapter = [numbers.setdefault(kind, len(numbers)) for kind in each]
         return cls(list(numbers), np.array(of_adapter, dtype=np.int64))
 
