@@ -4,6 +4,7 @@ from collections import Counter
 from importlib.metadata import version
 
 import pytest
+from tests.vllm.comparison import compared_with_vllm
 from tests.vllm.decisions import first_difference, play_twin
 from tests.vllm.occasions import occasions
 from tests.vllm.vllm_scheduler import VllmScheduler
@@ -24,14 +25,8 @@ def test_this_is_the_version_the_test_is_named_after():
     ("asynchronous", "never"), [(False, ONLY_ASYNC), (True, ONLY_SYNC)], ids=["Scheduler", "AsyncScheduler"]
 )
 def test_the_twin_decides_what_vllm_decides(asynchronous, never, summary):
-    compared, met, differences = Counter(), Counter(), []
-    for seed in range(WORKLOADS):
-        scenario, watermark = random_case(seed, asynchronous=asynchronous)
-        vllm = VllmScheduler(scenario, watermark=watermark).play()
-        if difference := first_difference(play_twin(scenario), vllm, scenario):
-            differences.append(f"workload {seed}: {difference}")
-        compared.update({"workloads": 1, "steps": len(vllm.decisions), "requests": len(vllm.token_times)})
-        met.update(occasions(vllm, scenario))
+    cases = (random_case(seed, asynchronous=asynchronous) for seed in range(WORKLOADS))
+    compared, met, differences = compared_with_vllm(cases, occasions)
     summary["AsyncScheduler" if asynchronous else "Scheduler"] = {**compared, "differences": len(differences)} | met
     assert not differences, "\n\n".join(differences[:3])
     assert {what for what, count in met.items() if count < 20} == never, "workloads without the intended occasions"

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from tests.vllm.comparison import compared_with_vllm
 from tests.vllm.decisions import first_difference, play_twin
 from tests.vllm.hit_occasions import hit_occasions
 from tests.vllm.vllm_scheduler import VllmScheduler
@@ -16,14 +17,8 @@ WORKLOADS = 600
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["Scheduler", "AsyncScheduler"])
 def test_the_twin_caches_what_vllm_caches(asynchronous, summary):
-    compared, met, differences = Counter(), Counter(), []
-    for seed in range(WORKLOADS):
-        scenario, watermark = random_shared_case(seed, asynchronous=asynchronous)
-        vllm = VllmScheduler(scenario, watermark=watermark).play()
-        if difference := first_difference(play_twin(scenario), vllm, scenario):
-            differences.append(f"workload {seed}: {difference}")
-        compared.update({"workloads": 1, "steps": len(vllm.decisions), "requests": len(vllm.token_times)})
-        met.update(hit_occasions(vllm, scenario))
+    cases = (random_shared_case(seed, asynchronous=asynchronous) for seed in range(WORKLOADS))
+    compared, met, differences = compared_with_vllm(cases, hit_occasions)
     summary[_name(asynchronous)] = {**compared, "differences": len(differences)} | met
     assert not differences, "\n\n".join(differences[:3])
     assert min(met.values()) >= 50, met

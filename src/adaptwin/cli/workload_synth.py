@@ -7,9 +7,7 @@ import typer
 from adaptwin.cli.help import default_note, example_lines
 from adaptwin.cli.inputs import files_of_options
 from adaptwin.cli.lengths import InputMean, LengthsOption, OutputMean, lengths_of_options
-from adaptwin.cli.options import (
-    AsJson,
-)
+from adaptwin.cli.options import AsJson, time_span
 from adaptwin.cli.profile_options import (
     GpuNames,
     GroupSizes,
@@ -72,8 +70,9 @@ def synth(
         ),
     ] = None,
     think: Annotated[
-        str | None,
+        float | None,
         typer.Option(
+            parser=time_span,
             metavar="TIME",
             help=f"Mean time from one turn to the next, such as 60s; needs --turns. {default_note('none')}",
         ),
@@ -116,17 +115,7 @@ def synth(
         base_share=base_share,
         duration=duration,
         templates=[parse_template(text) for text in system_prompt or ()],
-        turns=None if turns is None else ConversationTurns(turns, _seconds_of(think)),
+        turns=None if turns is None or think is None else ConversationTurns(turns, think),
         seed=seed,
     )
     write_fleet(workload, sources, out, as_json)
-
-
-def _seconds_of(think: str | None) -> float:
-    """Return the time between turns in seconds; a number without a unit is in seconds."""
-    from adaptwin.quantities import parse_seconds
-
-    try:
-        return parse_seconds(think or "")
-    except ValueError as error:
-        raise SpecError(str(error), "think") from None

@@ -26,15 +26,14 @@ class RandomPrompts:
 
     def prompt(self, number: int, tokens: int, prefixes: Prefixes = NO_PREFIXES) -> str | list[int]:
         """Return the prompt of a request, by its number, with so many tokens."""
-        shared = 0
-        ids: list[int] = []
-        if len(prefixes.source) and prefixes.source[number] >= 0:
-            shared = min(tokens, int(prefixes.tokens[number]))
-            begun = self.prompt(int(prefixes.source[number]), shared, prefixes)
-            assert isinstance(begun, list)
-            ids = begun
-        own: list[int] = np.random.default_rng((self._seed, number)).integers(FIRST_TOKEN, LAST_TOKEN, tokens).tolist()
-        return ids + own[shared:]
+        parts = []  # the last one first: what each request had first, before what it shares
+        while number >= 0:
+            source, shared = (prefixes.source[number], prefixes.tokens[number]) if len(prefixes.source) else (-1, 0)
+            drawn = np.random.default_rng((self._seed, number)).integers(FIRST_TOKEN, LAST_TOKEN, tokens)
+            parts.append(drawn[shared:])
+            number, tokens = int(source), min(tokens, int(shared))
+        ids: list[int] = np.concatenate(parts[::-1]).tolist()
+        return ids
 
 
 class PromptsOfFile:

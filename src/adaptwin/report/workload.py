@@ -47,16 +47,16 @@ def workload_table(workload: Workload, vllm_version: str | None = None) -> Table
     table.add_row("total rate", f"{summary['rate']:.4g} requests/s")
     table.add_row("mean lengths", f"{summary['mean_input']:.0f} tokens in, {summary['mean_output']:.0f} out")
     if workload.shares_prefixes:
-        table.add_row("beginnings", _beginnings_text(workload))
+        table.add_row("beginnings", _beginnings_text(workload, summary["shared_prompt_tokens"]))
     table.add_row("arrivals", _arrivals_text(workload))
     table.add_row("window", f"{summary['duration']:g} s")
     table.add_row("seed", str(summary["seed"]))
     return table
 
 
-def _beginnings_text(workload: Workload) -> str:
-    """How much of the prompts earlier ones began with; if nothing, why."""
-    if shared_share(workload):
+def _beginnings_text(workload: Workload, shared: float) -> str:
+    """How much of the prompts earlier ones began with, given this share; if nothing, why."""
+    if shared:
         return f"{alike_in_words(workload)}, with which earlier ones began"
     longest = max(
         (template.tokens for adapter in workload.adapters for template in workload.templates_of(adapter)), default=0

@@ -23,8 +23,17 @@ def require_prefixes(recorded: RecordedPrefixes, timestamps: int, prompts: Seque
             raise ValueError(f"prefixes[{place}]: {tokens} tokens, but the prompt has {prompts[place]}")
 
 
+def links_of(recorded: RecordedPrefixes) -> Prefixes:
+    """Return recorded prefixes as links between requests."""
+    rows = np.array(recorded, np.int32).reshape(-1, 2)
+    return Prefixes(rows[:, 0], rows[:, 1])
+
+
+def recorded_of(links: Prefixes) -> RecordedPrefixes:
+    """Return links between requests as recorded prefixes."""
+    return tuple(zip(links.source.tolist(), links.tokens.tolist(), strict=True))
+
+
 def repeated_prefixes(recorded: RecordedPrefixes, number: NDArray[np.int64]) -> RecordedPrefixes:
     """Return the prefixes of the timestamps if each occurs as often as `number` says, as `Prefixes.repeated` says."""
-    rows = np.array(recorded, np.int32).reshape(-1, 2)
-    prefixes = Prefixes(rows[:, 0], rows[:, 1]).repeated(number)
-    return tuple(zip(prefixes.source.tolist(), prefixes.tokens.tolist(), strict=True))
+    return recorded_of(links_of(recorded).repeated(number))

@@ -28,6 +28,11 @@ def _number_with_commas(text: str) -> int:
     return int(text.replace(",", ""))
 
 
+def _given(setting: str) -> str:
+    """A pattern of a setting that is given as a flag or among arguments, and is not None."""
+    return rf"(--{setting.replace('_', '[_-]')}[=\s]|{setting}['\"]?\s*[=:])\s*(?!None\b)\S"
+
+
 _GIB = r"(-?[\d.]+) ?Gi?B"
 _PATTERNS = tuple(
     _Pattern(re.compile(form), fields, read)
@@ -51,16 +56,8 @@ _PATTERNS = tuple(
         (r"# GPU blocks: (\d+)", ("kv_blocks",), int),
         (r"num_gpu_blocks is: (\d+)", ("kv_blocks",), int),
         (r"Maximum concurrency for ([\d,]+) tokens per request", ("max_model_len",), _number_with_commas),
-        (
-            r"(--speculative[_-](?:config|model)[=\s]|speculative_(?:config|model)['\"]?\s*[=:])\s*(?!None\b)\S",
-            ("speculative_config",),
-            str,
-        ),
-        (
-            r"(-{2}kv[_-]transfer[_-]config[=\s]|kv_transfer_config['\"]?\s*[=:])\s*(?!None\b)\S",
-            ("kv_transfer_config",),
-            str,
-        ),
+        (_given("speculative_(?:config|model)"), ("speculative_config",), str),
+        (_given("kv_transfer_config"), ("kv_transfer_config",), str),
     )
 )
 _OF_LORA = ("PunicaWrapper", "default LoRA kernel configs")  # lines of servers with LoRA only

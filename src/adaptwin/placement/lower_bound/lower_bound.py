@@ -47,7 +47,7 @@ least a server's s GPUs, the adapter needs at least min(d, max(s, g)). The same 
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
+from itertools import starmap
 from typing import NamedTuple
 
 import numpy as np
@@ -264,42 +264,30 @@ def _demands(
     The parts of all adapters on a server of a profile sum to at most 1 if the server and these adapters are served.
     They are infinite where no server of a profile starts with the adapter, and one of another profile does.
     """
-    end, kinds = workload.duration, RequestKinds.of(workload)
-    late_kinds = _kinds_in(workload, end / 2, end)
-    old_kinds = _kinds_in(workload, 0.0, max(0.0, end - GRACE))
-    whole, late, old = (
-        factor * expected_requests(workload, *stretch)
-        for stretch in ((0.0, end), (end / 2, end), (0.0, max(0.0, end - GRACE)))
-    )
+    end = workload.duration
+    stretches = (0.0, end), (end / 2, end), (0.0, max(0.0, end - GRACE))
+    whole, late, old = (factor * expected_requests(workload, *stretch) for stretch in stretches)
+    kinds = [RequestKinds.of(workload)]
+    if _has_timestamps(workload):
+        kinds += [RequestKinds.of(workload, *stretch) for stretch in stretches[1:]]
     bearable = PATIENCE * whole / end
     judged = old >= MIN_REQUESTS
     own = np.where(judged, np.maximum(0.0, late - bearable - np.maximum(MIN_REQUESTS, bearable)), 0.0)
-    starts = np.array([_starts_with_each(profile, template, kinds) for profile in profiles])
+    starts = np.array([_starts_with_each(profile, template, kinds[0]) for profile in profiles])
     possible = starts | ~starts.any(axis=0)
-    measured = partial(_measured, template=template, whole_kinds=kinds, requests=whole)
-    queue = np.array(
-        [
-            np.min(
-                [
-                    (cheapest * np.maximum(0.0, late - 2.0 * bearable) + (work - cheapest) * own)
-                    / (end / 2 + overhang + MIN_REQUESTS * dearest)
-                    for work, overhang in measured(profile, late_kinds)
-                    for cheapest, dearest in [(work.min(), work.max())]
-                ],
-                axis=0,
-            )
-            for profile in profiles
-        ]
-    )
-    starved = np.array(
-        [
-            np.min(
-                [STARVED_BELOW * old * work / (end + overhang) for work, overhang in measured(profile, old_kinds)],
-                axis=0,
-            )
-            for profile in profiles
-        ]
-    )
+
+    def filled_by_queue(work: NDArray[np.float64], overhang: float) -> NDArray[np.float64]:
+        cheapest, dearest = work.min(), work.max()
+        needed = cheapest * np.maximum(0.0, late - 2.0 * bearable) + (work - cheapest) * own
+        filled: NDArray[np.float64] = needed / (end / 2 + overhang + MIN_REQUESTS * dearest)
+        return filled
+
+    def filled_by_old(work: NDArray[np.float64], overhang: float) -> NDArray[np.float64]:
+        return STARVED_BELOW * old * work / (end + overhang)
+
+    measured = [_measured(profile, template, kinds, whole) for profile in profiles]
+    queue = np.array([np.min(list(starmap(filled_by_queue, of[:2])), axis=0) for of in measured])  # whole window, late
+    starved = np.array([np.min(list(starmap(filled_by_old, of[::2])), axis=0) for of in measured])  # whole window, old
     rejects = SettingsRange.of(template).widest.max_num_queued_reqs is not None
     for demands in (starved,) if rejects else (queue, starved):
         yield np.where(possible, demands, np.inf)
@@ -329,27 +317,26 @@ def _starts_with_each(profile: Profile, template: Server | SettingsRange, kinds:
     return np.array([by_rank[kind.rank] for kind in kinds.kinds])[kinds.of_adapter]
 
 
-def _kinds_in(workload: Workload, start: float, end: float) -> list[RequestKinds]:
-    """Return the kinds of requests in the window and, if some have timestamps, those from `start` to `end` seconds."""
-    kinds = [RequestKinds.of(workload)]
+def _has_timestamps(workload: Workload) -> bool:
     arrivals = (workload.arrivals, *(adapter.arrivals for adapter in workload.adapters))
-    return [*kinds, RequestKinds.of(workload, start, end)] if any(isinstance(a, tuple) for a in arrivals) else kinds
+    return any(isinstance(each, tuple) for each in arrivals)
 
 
 def _measured(
     profile: Profile,
-    alternatives: Sequence[RequestKinds],
     template: Server | SettingsRange,
-    whole_kinds: RequestKinds,
+    kinds: Sequence[RequestKinds],
     requests: NDArray[np.float64],
-) -> Iterator[tuple[NDArray[np.float64], float]]:
-    """Yield the work of a request of each adapter, shared out so that all have the most, and a server's overhang.
+) -> list[tuple[NDArray[np.float64], float]]:
+    """Return the work of a request of each adapter, shared out so that all have the most, and a server's overhang.
 
-    The overhang is that of requests like those of the whole window.
+    There is one of them for each of `kinds`, the first of which are those of the whole window: the overhang is theirs.
     """
-    for kinds in alternatives:
-        shared_by, work = kinds.measure(profile, template, requests)
-        yield work[kinds.of_adapter], _overhang(profile, template, whole_kinds, shared_by)
+    found = []
+    for each in kinds:
+        shared_by, work = each.measure(profile, template, requests)
+        found.append((work[each.of_adapter], _overhang(profile, template, kinds[0], shared_by)))
+    return found
 
 
 def _overhang(profile: Profile, template: Server | SettingsRange, kinds: RequestKinds, shared_by: SharedBy) -> float:

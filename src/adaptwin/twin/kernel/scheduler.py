@@ -113,7 +113,7 @@ def schedule_running(scheduler, limits, step, counts, segments):
             pairs = _pairs_of_chunk(chunk, state.partial_done)
         s, done = state.partial, state.partial_done + chunk
         continue_prefill(seats, chunk, chunk_blocks)
-        if cache.is_on and len(cache.kept) > 0:
+        if len(cache.kept) > 0:
             take_due(cache, state.free_blocks)
             publish(cache, seats, s, np.int64(seats.seat[s].request), done // limits.block_size, step)
     return state.decodes + chunk, context, pairs

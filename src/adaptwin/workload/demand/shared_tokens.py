@@ -6,8 +6,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from adaptwin.workload.drawing.prefixes import Prefixes
 from adaptwin.workload.lengths import Lengths
-from adaptwin.workload.recorded_prefixes import RecordedPrefixes
+from adaptwin.workload.recorded_prefixes import RecordedPrefixes, links_of
 from adaptwin.workload.templates import Template
 from adaptwin.workload.workload import Adapter, Workload
 
@@ -55,26 +56,26 @@ class Openings(NamedTuple):
 def shared_tokens(lengths: Lengths, openings: Openings, longest: int) -> SharedTokens:
     """Return the shared tokens of requests with these lengths; those of over `longest` tokens are rejected."""
     if openings.prefixes:
-        return _of_recorded(lengths, np.array(openings.prefixes, np.int64), longest)
+        return _of_recorded(lengths, links_of(openings.prefixes), longest)
     return _of_templates(lengths, openings.templates, longest) if openings.templates else NOTHING_SHARED
 
 
-def _of_recorded(lengths: Lengths, prefixes: NDArray[np.int64], longest: int) -> SharedTokens:
-    """Return the shared tokens of requests with recorded prefixes, of shape (requests, 2).
+def _of_recorded(lengths: Lengths, links: Prefixes, longest: int) -> SharedTokens:
+    """Return the shared tokens of requests with recorded prefixes.
 
     Tokens that come again after g requests of the adapter, on average, are those that every g-th begins with.
     """
-    table, tokens = lengths.table(), prefixes[:, 1].astype(np.float64)
+    table, tokens = lengths.table(), links.tokens.astype(np.float64)
     answers = np.full(len(tokens), table.output.mean())
     if lengths.belong_to(len(tokens)):
         answers = table.output.astype(np.float64)
         tokens = tokens * (table.input + table.output <= longest)
-    mean, apart = float(tokens.mean()), float((tokens * _gaps(prefixes[:, 0])).mean())
+    mean, apart = float(tokens.mean()), float((tokens * _gaps(links.source)).mean())
     focus = mean * mean / apart if apart > 0.0 else 0.0
     return SharedTokens(mean, float((tokens * tokens).mean()), focus, float((tokens * answers).mean()))
 
 
-def _gaps(source: NDArray[np.int64]) -> NDArray[np.int64]:
+def _gaps(source: NDArray[np.int32]) -> NDArray[np.int64]:
     """Return how many requests ago the source of each request, or another request with the same source, came."""
     order = np.argsort(source, kind="stable")
     latest = source.copy()

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from adaptwin.jit import compiled
 from adaptwin.workload.drawing.prefixes import NO_PREFIXES, Prefixes
 from adaptwin.workload.drawing.random_streams import GOLDEN, uniform
+from adaptwin.workload.recorded_prefixes import links_of
 from adaptwin.workload.workload import Workload
 
 
@@ -38,22 +39,20 @@ def draw_prefixes(
     )
     prefixes = Prefixes(*found)
     for index in recorded:
-        _write_recorded(prefixes, np.flatnonzero(adapter == index), workload.adapters[index].prefixes or (), prompts)
+        recorded_links = links_of(workload.adapters[index].prefixes or ())
+        _write_recorded(prefixes, np.flatnonzero(adapter == index), recorded_links, prompts)
     return prefixes
 
 
 def _write_recorded(
-    prefixes: Prefixes,
-    requests: NDArray[np.int64],
-    recorded: tuple[tuple[int, int], ...],
-    prompts: NDArray[np.int32],
+    prefixes: Prefixes, requests: NDArray[np.int64], recorded: Prefixes, prompts: NDArray[np.int32]
 ) -> None:
     """Write the recorded prefixes of an adapter, whose requests come in the order of its timestamps."""
-    rows = np.array(recorded[: len(requests)], np.int64).reshape(-1, 2)
-    shares = rows[:, 0] >= 0
-    of = requests[: len(rows)][shares]
-    prefixes.source[of] = requests[rows[shares, 0]]
-    prefixes.tokens[of] = np.minimum(rows[shares, 1], prompts[of])
+    source, tokens = recorded.source[: len(requests)], recorded.tokens[: len(requests)]
+    shares = source >= 0
+    of = requests[: len(source)][shares]
+    prefixes.source[of] = requests[source[shares]]
+    prefixes.tokens[of] = np.minimum(tokens[shares], prompts[of])
 
 
 @compiled

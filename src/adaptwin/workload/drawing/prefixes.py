@@ -25,9 +25,8 @@ class Prefixes(NamedTuple):
             return self
         place = np.cumsum(chosen) - 1
         source, tokens = np.full(int(chosen.sum()), -1, np.int32), np.zeros(int(chosen.sum()), np.int32)
-        furthest: dict[
-            int, tuple[int, int]
-        ] = {}  # by request: how many of its first tokens a chosen one has, and which
+        # By request: how many of its first tokens a chosen one has, and which.
+        furthest: dict[int, tuple[int, int]] = {}
         for r in map(int, np.flatnonzero(chosen)):
             origin, extent = r, _ALL_TOKENS
             while origin >= 0:

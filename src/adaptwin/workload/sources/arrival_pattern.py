@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from adaptwin.arrays import Array
 from adaptwin.errors import SpecError
 from adaptwin.workload.lengths import Lengths
+from adaptwin.workload.recorded_prefixes import recorded_of
 from adaptwin.workload.sources.conversations import share_out_conversations
 from adaptwin.workload.sources.recording import Recording
 from adaptwin.workload.sources.representative_lengths import representative_pairs
@@ -119,7 +120,7 @@ def _prefixes(recording: Recording, own: slice | NDArray[np.int64]) -> dict[str,
     prefixes = recording.prefixes.of(chosen)
     if not (prefixes.source >= 0).any():
         return {}
-    return {"prefixes": tuple(zip(prefixes.source.tolist(), prefixes.tokens.tolist(), strict=True))}
+    return {"prefixes": recorded_of(prefixes)}
 
 
 def _with_rates(recording: Recording, adapters: Sequence[Adapter], rate_scale: float) -> tuple[Adapter, ...]:

@@ -10,7 +10,7 @@ from adaptwin.workload.lengths import Lengths
 from adaptwin.workload.sources.arrival_pattern import MOST_REPLAYED
 from adaptwin.workload.workload import Adapter, Workload
 
-MOST_CONTEXT = 32_768  # tokens of a conversation, with which it ends
+MOST_CONTEXT = 32_768  # tokens of a conversation, beyond which another begins
 MOST_TURNS = 100  # on average
 _DECIMALS_OF_TURNS = 4  # of timestamps, in seconds
 
@@ -27,8 +27,8 @@ def with_conversations(workload: Workload, turns: ConversationTurns) -> Workload
 
     Conversations of an adapter begin as a Poisson process, before the window as well, and after each turn the next one
     follows with the same probability, after an exponential time. The prompt of a turn is the prompt and the answer
-    before it and a new message, with the lengths of the workload's prompts; a turn that would
-    have over `MOST_CONTEXT` tokens begins a new conversation instead. All is drawn from the seed of the workload.
+    before it and a new message, with the lengths of the workload's prompts; a turn that would have over `MOST_CONTEXT`
+    tokens begins a new conversation instead. All is drawn from the seed of the workload.
 
     Raises:
         SpecError: The turns are not 1 to `MOST_TURNS`, the time is not above 0, or there are too many requests.
