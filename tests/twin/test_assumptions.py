@@ -129,6 +129,8 @@ def test_settings_that_change_the_figures_are_named():
     said = assumptions(workload, [(H100, Server(gpu_memory_utilization=0.95))])
     assert said[0].endswith("max_model_len 131,072 (the model's), gpu_memory_utilization 0.95")
     assert said[2] == "arrivals Poisson (assumed) over 0.5 s"
+    limited = assumptions(workload, [(H100, Server(max_num_queued_reqs=1500))])
+    assert limited[0].endswith("max_model_len 131,072 (the model's), max_num_queued_reqs 1,500")
     run = simulate(H100, Server(max_loras=1), workload, max_in_flight=3)
     assert run.assumptions[-1] == "the client has at most 3 requests open"
 

@@ -98,6 +98,8 @@ def _other_settings(profile: Profile, server: Server, given: Server | None) -> s
         of += f", gpu_memory_utilization {used.gpu_memory_utilization:g}{default}"
     if used.async_scheduling:
         of += f", async_scheduling true{_default_in_words(server.async_scheduling, VLLM_DEFAULT)}"
+    if server.max_num_queued_reqs is not None:
+        of += f", max_num_queued_reqs {server.max_num_queued_reqs:,}"
     if server.lora_target_modules:
         of += f", lora_target_modules {' '.join(server.lora_target_modules)}"
     return of + "".join(f", {name} true" for name in LORA_FLAGS if getattr(server, name))

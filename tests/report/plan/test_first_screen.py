@@ -13,6 +13,7 @@ from adaptwin.report.plan.more_traffic import traffic_rows
 from adaptwin.report.plan.next_steps import next_steps
 from adaptwin.report.plan.page import PageOrigin, plan_report
 from adaptwin.twin.server import Server
+from adaptwin.workload.templates import Template
 
 
 def priced(plan, price=2.5, currency="USD"):
@@ -57,6 +58,11 @@ def test_the_strip_says_what_all_figures_rest_on(plan):
     assert said["Figures"].startswith("measured; throughput 2.1 %, ITL 4.3 % off")
     assert "250 in, 231 out" in said["Request lengths"]
     assert said["Prompts that begin alike"].startswith("none")
+    alike = plan.workload.model_copy(update={"templates": (Template(tokens=100),)})
+    unknown = tuple(each.model_copy(update={"forecast": None}) for each in plan.servers)
+    unknown = assumption_strip(plan.model_copy(update={"workload": alike, "servers": unknown}))
+    said = {each.about: each.what for each in unknown}["Prompts that begin alike"]
+    assert said == "40 % of the prompt tokens in templates; how many of them are cached is not known without forecasts"
     given = plan.model_copy(
         update={
             "settings": Server(max_num_seqs=64),

@@ -39,6 +39,8 @@ def _prefixes_in_plan(plan: Plan) -> str:
     if not plan.workload.shares_prefixes:
         return "none: every prompt is computed in full"
     rates = [server.forecast.prefix_hit_rate for server in plan.servers if server.forecast]
+    if not rates:
+        return f"{alike_in_words(plan.workload)}; how many of them are cached is not known without forecasts"
     found = [rate for rate in rates if rate is not None]
     shown = dict.fromkeys(percent(rate) for rate in (min(found, default=0.0), max(found, default=0.0)))
     hits = f"; cached: {' to '.join(shown)} of the prompt tokens of a server" if found else "; no prefix caching"
